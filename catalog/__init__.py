@@ -1,0 +1,1 @@
+"""Datacubes as STAC: describe, keep, search, serve."""

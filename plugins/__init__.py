@@ -1,0 +1,1 @@
+"""What pygeoapi loads, and the datacube core under it."""

@@ -1,0 +1,1 @@
+"""A coverage as bytes."""

@@ -1,0 +1,1 @@
+"""The science, as OGC API processes."""

@@ -1,0 +1,1 @@
+"""The deployment: one ASGI application, its settings and its command line."""

@@ -1,0 +1,1 @@
+"""pygeoapi hosted under /ogc, and the API functions that must go past it."""
