@@ -1,0 +1,111 @@
+/** What does the map show besides the data? Coastlines of Natural Earth, the extent, the chosen point. No tiles. */
+import L from "leaflet";
+import { feature } from "topojson-client";
+import { FieldLayer } from "./field.js";
+import { getJson } from "./queries.js";
+
+const WORLD = L.latLngBounds([-90, -180], [90, 180]);
+/** From this zoom on (256 pixels are 180 degrees at zoom 0) the detailed coastline is worth its 500 kB. */
+const DETAIL_ZOOM = 3;
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** Coastlines without the artificial edges along the antimeridian and the South Pole. */
+function coastlines(topology) {
+  const lines = [];
+  const { features = [feature(topology, topology.objects.land)] } = feature(topology, topology.objects.land);
+  for (const { geometry } of features) {
+    for (const polygon of geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates) {
+      for (const ring of polygon) lines.push(...withoutEdges(ring));
+    }
+  }
+  return lines;
+}
+
+function withoutEdges(ring) {
+  const onEdge = ([x, y]) => Math.abs(x) > 179.99 || y < -89.99;
+  const parts = [];
+  let part = [];
+  ring.forEach((point, i) => {
+    if (i > 0 && onEdge(point) && onEdge(ring[i - 1])) {
+      if (part.length > 1) parts.push(part);
+      part = [];
+    }
+    part.push([point[1], point[0]]);
+  });
+  if (part.length > 1) parts.push(part);
+  return parts;
+}
+
+export class DataMap {
+  /** `addresses`: where the two coastline files are; `bbox`: [west, south, east, north] of the collection, degrees. */
+  constructor(element, addresses, bbox) {
+    this.addresses = addresses;
+    this.map = L.map(element, {
+      crs: L.CRS.EPSG4326,
+      zoomSnap: 0.25,
+      zoomDelta: 0.5,
+      zoomAnimation: false,
+      fadeAnimation: false,
+      maxZoom: 10,
+      maxBounds: WORLD.pad(0.1),
+      attributionControl: false,
+    });
+    for (const [name, level] of [["land", 250], ["field", 300], ["coast", 350]]) {
+      const pane = this.map.createPane(name);
+      pane.style.zIndex = level;
+      if (name !== "field") pane.style.pointerEvents = "none";
+    }
+    L.control.attribution({ prefix: false }).addAttribution("Coastline: Natural Earth").addTo(this.map);
+    this.bounds = L.latLngBounds([bbox[1], bbox[0]], [bbox[3], bbox[2]]);
+    this.map.fitBounds(this.bounds.pad(0.02), { animate: false });
+    this.map.setMinZoom(Math.min(this.map.getZoom(), this.map.getBoundsZoom(WORLD)));
+    this.field = new FieldLayer({ pane: "field" }).addTo(this.map);
+    this.frame = L.rectangle(this.bounds, { pane: "coast", fill: false, weight: 1, dashArray: "4 4", interactive: false });
+    this.frame.setStyle({ color: css("--accent") }).addTo(this.map);
+    this.marker = null;
+    this.coast = null;
+    this.detail = null;
+  }
+
+  /** Draw the coastline that fits the zoom; a coastline that cannot be had leaves the map without one. */
+  async drawCoast() {
+    const detail = this.map.getZoom() >= DETAIL_ZOOM;
+    if (this.detail === detail) return;
+    this.detail = detail;
+    const topology = await getJson(detail ? this.addresses.detail : this.addresses.coast);
+    if (this.detail !== detail) return;
+    this.coast?.remove();
+    const land = L.geoJSON(feature(topology, topology.objects.land), {
+      pane: "land",
+      renderer: L.canvas({ pane: "land", padding: 0.3 }),
+      interactive: false,
+      style: { stroke: false, fillOpacity: 1, fillColor: css("--land") },
+    });
+    const lines = L.polyline(coastlines(topology), {
+      pane: "coast",
+      renderer: L.canvas({ pane: "coast", padding: 0.3 }),
+      interactive: false,
+      weight: 1,
+      color: css("--coast"),
+    });
+    this.coast = L.layerGroup([land, lines]).addTo(this.map);
+  }
+
+  /** West, south, east, north of what is in view of the collection's extent; null where that is nothing. */
+  visibleBox() {
+    const view = this.map.getBounds();
+    const west = Math.max(view.getWest(), this.bounds.getWest());
+    const east = Math.min(view.getEast(), this.bounds.getEast());
+    const south = Math.max(view.getSouth(), this.bounds.getSouth());
+    const north = Math.min(view.getNorth(), this.bounds.getNorth());
+    return west < east && south < north ? [west, south, east, north] : null;
+  }
+
+  /** Mark the chosen point. */
+  mark(longitude, latitude) {
+    this.marker?.remove();
+    const style = { radius: 7, weight: 3, color: "#ffffff", fillColor: css("--accent"), fillOpacity: 1, interactive: false };
+    this.marker = L.circleMarker([latitude, longitude], style).addTo(this.map);
+  }
+}

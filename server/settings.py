@@ -1,0 +1,239 @@
+"""What may an operator write in the configuration file, and which line is wrong?
+
+The file is YAML; every setting has a type, a default and a comment in ``config/demo.yml`` and
+``config/production.yml``. A key that is not known is refused with its line, never ignored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from plugins.datacube.definition import ID_PATTERN, DatasetDefinition, Provider
+from plugins.datacube.errors import InvalidQueryError
+from plugins.datacube.limits import Limits
+
+MIB = 1 << 20
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ServerSettings(Section):
+    """Where the server listens and what it calls itself."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    url: str | None = None
+    """Public address without a trailing slash; None: the address it listens on."""
+    title: str = "Isopleth"
+    description: str = "Weather and climate data by OGC API EDR, OGC API Processes and STAC."
+    contact_name: str | None = None
+    contact_url: str | None = None
+    cors: bool = True
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("url")
+    @classmethod
+    def absolute(cls, value: str | None) -> str | None:
+        """Refuse an address that could not stand in a link."""
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/") if value else value
+
+
+class LimitSettings(Section):
+    """What one request may cost, checked before anything is read."""
+
+    bytes_decoded: Positive = 256 * MIB
+    chunks: Positive = 2_000
+    bytes_out: Positive = 64 * MIB
+    bytes_in_flight: Positive = 1_024 * MIB
+    """Decoded bytes of all requests together."""
+    request_body: Positive = MIB
+    chunk_cache: int = Field(default=256 * MIB, ge=0)
+
+
+class JobSettings(Section):
+    """How asynchronous processes run."""
+
+    slots: Positive = 2
+    """Jobs that run at the same time."""
+    running_per_user: Positive = 2
+    queued_per_user: Positive = 1_000
+    bytes_decoded: Positive = 100 * 1_024 * MIB
+    chunks: Positive = 10_000_000
+    bytes_out: Positive = 20 * 1_024 * MIB
+    memory: Positive = 4 * 1_024 * MIB
+    """Address space of data of one job."""
+    wall_seconds: Positive = 6 * 3600
+    result_days: float = Field(default=7.0, gt=0)
+
+
+class ProviderSettings(Section):
+    """An organisation behind a dataset."""
+
+    name: str
+    roles: tuple[Literal["licensor", "producer", "processor", "host"], ...] = ("producer",)
+    url: str | None = None
+
+
+class DatasetSettings(Section):
+    """One dataset; its key in the file is the collection id."""
+
+    href: str
+    title: str | None = None
+    description: str | None = None
+    licence: str | None = None
+    licence_url: str | None = None
+    attribution: str | None = None
+    keywords: tuple[str, ...] = ()
+    providers: tuple[ProviderSettings, ...] = ()
+    sparse: bool = False
+    crs: str | None = None
+    storage_options: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    server: ServerSettings = ServerSettings()
+    data: Path = Field(default_factory=lambda: default_data())
+    limits: LimitSettings = LimitSettings()
+    jobs: JobSettings = JobSettings()
+    demonstration: bool = False
+    """Publish the demonstration datasets at start."""
+    datasets: Mapping[str, DatasetSettings] = Field(default_factory=dict)
+
+    @field_validator("datasets")
+    @classmethod
+    def proper_ids(cls, value: Mapping[str, DatasetSettings]) -> Mapping[str, DatasetSettings]:
+        """Refuse ids that could not stand in a URL path."""
+        for key in value:
+            if not ID_PATTERN.fullmatch(key):
+                raise ValueError(f"{key!r} cannot be a collection id: letters, digits, '.', '_', '-', at most 128")
+        return value
+
+    @property
+    def base_url(self) -> str:
+        """The public address, without a trailing slash."""
+        host = "127.0.0.1" if self.server.host in ("0.0.0.0", "::", "") else self.server.host  # noqa: S104
+        bracketed = f"[{host}]" if ":" in host else host
+        return self.server.url or f"http://{bracketed}:{self.server.port}"
+
+    @property
+    def sync_limits(self) -> Limits:
+        """Limits of an answer that the client waits for."""
+        limits = self.limits
+        return Limits(bytes_decoded=limits.bytes_decoded, chunks=limits.chunks, bytes_out=limits.bytes_out)
+
+    @property
+    def job_limits(self) -> Limits:
+        """Limits of one job."""
+        jobs = self.jobs
+        return Limits(bytes_decoded=jobs.bytes_decoded, chunks=jobs.chunks, bytes_out=jobs.bytes_out)
+
+    def definitions(self) -> tuple[DatasetDefinition, ...]:
+        """Return the configured datasets in the order of the file."""
+        return tuple(
+            DatasetDefinition(
+                id=key,
+                providers=tuple(Provider(p.name, p.roles, p.url) for p in dataset.providers),
+                **dataset.model_dump(exclude={"providers"}),
+            )
+            for key, dataset in self.datasets.items()
+        )
+
+
+def default_data() -> Path:
+    """Return the data folder: ``ISOPLETH_DATA``, else ``./data``."""
+    return Path(os.environ.get("ISOPLETH_DATA") or "data")
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a configuration file. Relative paths in it are relative to the file.
+
+    Raises
+    ------
+    InvalidQueryError
+        If the file cannot be read or a setting is wrong; the sentence names file, line and key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InvalidQueryError("config", f"cannot read the configuration {path}: {reason}") from error
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise InvalidQueryError("config", f"{path}{where}: not valid YAML") from error
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise InvalidQueryError("config", f"{path}: the configuration must be a mapping of settings")
+    if duplicate := _duplicate_key(tree):
+        key, line = duplicate
+        raise InvalidQueryError("config", f"{path}, line {line}: the key {key!r} is written twice")
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        keys = [str(part) for part in first["loc"]]
+        message = "unknown key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        sentence = f"{path}, line {_line(tree, keys)}: {'.'.join(keys)}: {message[0].lower()}{message[1:]}"
+        raise InvalidQueryError("config", sentence) from error
+    return _anchored(settings, path.resolve().parent)
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    datasets = {
+        key: dataset if "://" in dataset.href else dataset.model_copy(update={"href": str(folder / dataset.href)})
+        for key, dataset in settings.datasets.items()
+    }
+    data = settings.data if "data" not in settings.model_fields_set else folder / settings.data
+    return settings.model_copy(update={"datasets": datasets, "data": data})
+
+
+def _line(tree: yaml.Node | None, keys: list[str]) -> int:
+    """Return the line (from 1) of the deepest key of a path that stands in the file."""
+    line, node = 1, tree
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if str(k.value) == key), None)
+        elif isinstance(node, yaml.SequenceNode) and key.isdigit() and int(key) < len(node.value):
+            found = (node.value[int(key)], node.value[int(key)])
+        else:
+            found = None
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def _duplicate_key(node: yaml.Node | None) -> tuple[str, int] | None:
+    """Return the first key that a mapping holds twice: YAML would silently keep the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                return str(key.value), key.start_mark.line + 1
+            seen.add(key.value)
+            if found := _duplicate_key(value):
+                return found
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            if found := _duplicate_key(value):
+                return found
+    return None
