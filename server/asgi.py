@@ -20,7 +20,7 @@ from starlette.responses import Response, StreamingResponse
 
 from catalog.links import FrontUrls
 from plugins.datacube.cancel import Cancel
-from plugins.datacube.errors import CancelledError, InvalidQueryError, IsoplethError
+from plugins.datacube.errors import InvalidQueryError, IsoplethError
 from server.ogc.messages import OgcRequest, OgcResponse
 from server.problems import problem_for
 
@@ -160,7 +160,7 @@ async def _run_watched(
     """Run `work` in a thread, and cancel it when the client goes away while nothing has been sent yet."""
 
     async def watch() -> None:
-        while not await request.is_disconnected():
+        while not await request.is_disconnected():  # noqa: ASYNC110 - ASGI has no event for it
             await anyio.sleep(DISCONNECT_POLL_SECONDS)
         cancel.cancel()
 

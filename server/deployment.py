@@ -16,7 +16,9 @@ from plugins.datacube.errors import InvalidQueryError, IsoplethError
 from plugins.datacube.library import Library
 from plugins.datacube.limits import ByteBudget
 from plugins.jobs.runner import Runner
-from plugins.jobs.store import JobStore
+from plugins.jobs.store import JobStore, Quotas
+from plugins.processes.context import ProcessContext
+from plugins.processes.registry import ENTRY, PRELOAD
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Deployment:
     jobs: JobStore
     runner: Runner
     budget: ByteBudget
+    process_context: ProcessContext
     opened: Opened | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -116,14 +119,26 @@ def create(settings: Settings, more: tuple[DatasetDefinition, ...] = ()) -> Depl
     except OSError as error:
         raise InvalidQueryError("data", f"cannot make the data folder {data}: {error.strerror}") from error
     definitions = definitions_of(settings, more)
-    urls = FrontUrls(settings.base_url)
-    jobs = JobStore(f"sqlite:///{data / 'jobs.sqlite'}")
+    context = ProcessContext(definitions, published, settings.job_limits)
+    jobs = JobStore(data / "jobs.sqlite", Quotas(settings.jobs.running_per_user, settings.jobs.queued_per_user))
+    runner = Runner(
+        jobs,
+        data / "results",
+        ENTRY,
+        context,
+        slots=settings.jobs.slots,
+        preload=PRELOAD,
+        memory=settings.jobs.memory,
+        seconds=settings.jobs.wall_seconds,
+        keep_seconds=settings.jobs.result_days * 86_400,
+    )
     return Deployment(
         settings=settings,
-        urls=urls,
+        urls=FrontUrls(settings.base_url),
         library=Library(definitions, published),
         repository=EmbeddedRepository(data / "catalog.sqlite"),
         jobs=jobs,
-        runner=Runner(jobs, data / "results"),
+        runner=runner,
         budget=ByteBudget(settings.limits.bytes_in_flight),
+        process_context=context,
     )

@@ -8,15 +8,17 @@ import re
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
 
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import DatasetError, InvalidQueryError
-from plugins.datacube.ingest import ingest_file, is_ingestible
+from plugins.datacube.ingest.publish import ingest_file, is_source_file
 from server.application import create_application
-from server.deployment import Deployment
+from server.deployment import create
+from server.progress import ProgressBar
 from server.settings import Settings, default_data, load_settings
 
 GRACE_SECONDS = 10
@@ -53,8 +55,9 @@ def serve(sources: Sequence[str], *, host: str | None, port: int | None, data: P
     if settings.demonstration:
         from server.demonstration import publish_demonstration
 
-        publish_demonstration(settings.data, progress=None)
-    deployment = Deployment.create(settings, definitions)
+        with ProgressBar("publishing the demonstration datasets") as bar:
+            publish_demonstration(settings.data, bar.show)
+    deployment = create(settings, definitions)
     problems = [entry for entry in deployment.library.entries() if entry.problem]
     for entry in problems:
         print(f"isopleth: {entry.definition.id}: {entry.problem}", file=sys.stderr, flush=True)  # noqa: T201
@@ -103,20 +106,29 @@ def _what_to_serve(sources: Sequence[str], data: Path | None) -> tuple[Settings,
 
 
 def _definitions(stores: Sequence[str], data: Path) -> tuple[DatasetDefinition, ...]:
-    """Return one dataset a store, named by the stem of its file name; NetCDF and GRIB files are ingested first."""
+    """Return one dataset a store, named by the stem of its file name; NetCDF and GRIB files are ingested first.
+
+    A file that is refused is said, and left out: the others are served.
+    """
     definitions: dict[str, DatasetDefinition] = {}
+    refused = 0
     for store in stores:
         identifier = collection_id(store)
         if identifier in definitions:
             raise InvalidQueryError("sources", f"two stores would both be the collection {identifier!r}: rename one")
         definition = DatasetDefinition(id=identifier, href=store)
-        if is_ingestible(store):
-            try:
-                definition = ingest_file(Path(store), data)
-            except DatasetError as error:
-                # It stays in the list, so that the reason is seen; the other stores are served.
-                print(f"isopleth: {identifier}: {error.detail}", file=sys.stderr, flush=True)  # noqa: T201
+        if is_source_file(Path(store)):
+            with ProgressBar(f"reading {Path(store).name}") as bar:
+                try:
+                    definition = replace(ingest_file(Path(store), data, bar.show), id=identifier)
+                except DatasetError as error:
+                    bar.close()
+                    print(f"isopleth: {identifier}: {error.detail}", file=sys.stderr, flush=True)  # noqa: T201
+                    refused += 1
+                    continue
         definitions[identifier] = definition
+    if stores and refused == len(stores):
+        raise DatasetError("none of the stores can be served")
     return tuple(definitions.values())
 
 

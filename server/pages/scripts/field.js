@@ -42,6 +42,10 @@ export function cellAtLongitude(cells, longitude) {
 }
 
 export const FieldLayer = L.Layer.extend({
+  initialize(options) {
+    L.setOptions(this, options);
+  },
+
   /** `grid`: {x, y, values} with values[y * x.length + x], NaN where missing. */
   setGrid(grid, scale) {
     this.grid = grid;
@@ -84,9 +88,10 @@ export const FieldLayer = L.Layer.extend({
     this.canvas.height = height;
     L.DomUtil.setPosition(this.canvas, map.containerPointToLayerPoint([0, 0]));
     if (!this.grid || !width || !height) return;
-    const columns = Int32Array.from({ length: width }, (_, px) =>
-      cellAtLongitude(this.columns, map.containerPointToLatLng([px + 0.5, 0]).lng),
-    );
+    const columns = Int32Array.from({ length: width }, (_, px) => {
+      const { lng } = map.containerPointToLatLng([px + 0.5, 0]);
+      return Math.abs(lng) <= 180 ? cellAtLongitude(this.columns, lng) : -1;
+    });
     const rows = Int32Array.from({ length: height }, (_, py) =>
       cellAt(this.rows, map.containerPointToLatLng([0, py + 0.5]).lat),
     );

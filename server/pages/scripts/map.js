@@ -1,7 +1,7 @@
 /** What does the map show besides the data? Coastlines of Natural Earth, the extent, the chosen point. No tiles. */
 import L from "leaflet";
-import { feature } from "topojson-client";
 import { FieldLayer } from "./field.js";
+import { coastlines, landRings } from "./land.js";
 import { getJson } from "./queries.js";
 
 const WORLD = L.latLngBounds([-90, -180], [90, 180]);
@@ -10,32 +10,7 @@ const DETAIL_ZOOM = 3;
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Coastlines without the artificial edges along the antimeridian and the South Pole. */
-function coastlines(topology) {
-  const lines = [];
-  const { features = [feature(topology, topology.objects.land)] } = feature(topology, topology.objects.land);
-  for (const { geometry } of features) {
-    for (const polygon of geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates) {
-      for (const ring of polygon) lines.push(...withoutEdges(ring));
-    }
-  }
-  return lines;
-}
-
-function withoutEdges(ring) {
-  const onEdge = ([x, y]) => Math.abs(x) > 179.99 || y < -89.99;
-  const parts = [];
-  let part = [];
-  ring.forEach((point, i) => {
-    if (i > 0 && onEdge(point) && onEdge(ring[i - 1])) {
-      if (part.length > 1) parts.push(part);
-      part = [];
-    }
-    part.push([point[1], point[0]]);
-  });
-  if (part.length > 1) parts.push(part);
-  return parts;
-}
+const flip = (line) => line.map(([x, y]) => [y, x]);
 
 export class DataMap {
   /** `addresses`: where the two coastline files are; `bbox`: [west, south, east, north] of the collection, degrees. */
@@ -43,7 +18,7 @@ export class DataMap {
     this.addresses = addresses;
     this.map = L.map(element, {
       crs: L.CRS.EPSG4326,
-      zoomSnap: 0.25,
+      zoomSnap: 0,
       zoomDelta: 0.5,
       zoomAnimation: false,
       fadeAnimation: false,
@@ -76,19 +51,15 @@ export class DataMap {
     const topology = await getJson(detail ? this.addresses.detail : this.addresses.coast);
     if (this.detail !== detail) return;
     this.coast?.remove();
-    const land = L.geoJSON(feature(topology, topology.objects.land), {
-      pane: "land",
-      renderer: L.canvas({ pane: "land", padding: 0.3 }),
-      interactive: false,
-      style: { stroke: false, fillOpacity: 1, fillColor: css("--land") },
-    });
-    const lines = L.polyline(coastlines(topology), {
-      pane: "coast",
-      renderer: L.canvas({ pane: "coast", padding: 0.3 }),
-      interactive: false,
-      weight: 1,
-      color: css("--coast"),
-    });
+    const still = { interactive: false, smoothFactor: 0.5 };
+    const land = L.polygon(
+      landRings(topology).map((ring) => [flip(ring)]),
+      { ...still, pane: "land", renderer: L.canvas({ pane: "land" }), stroke: false, fillOpacity: 1, fillColor: css("--land") },
+    );
+    const lines = L.polyline(
+      coastlines(topology).map(flip),
+      { ...still, pane: "coast", renderer: L.canvas({ pane: "coast" }), weight: 1, color: css("--coast") },
+    );
     this.coast = L.layerGroup([land, lines]).addTo(this.map);
   }
 

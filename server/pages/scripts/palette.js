@@ -1,4 +1,4 @@
-/** Which colour does a value get, and which numbers stand at the legend? */
+/** How do numbers become colours, and texts that people read? */
 
 /** Anchor colours from low to high; between them colours are mixed linearly. Both keep their order in grey. */
 const SEQUENTIAL = ["#30123b", "#3b4cc0", "#2b83d6", "#1fb5b8", "#43c978", "#a6d84f", "#f2cf3b", "#f99b3a", "#d94a24", "#8a1208"];
@@ -48,4 +48,11 @@ export function shortNumber(value, span) {
   if (value !== 0 && (Math.abs(value) >= 1e6 || span < 1e-4)) return value.toExponential(1);
   const digits = Math.max(0, Math.min(6, 1 - Math.floor(Math.log10(span || 1))));
   return String(Number(value.toFixed(digits)));
+}
+
+/** A place as people write it: 32.5°W, 2.5°N. Longitudes of any turn of the circle. */
+export function place(longitude, latitude) {
+  const x = longitude > 180 ? longitude - 360 : longitude;
+  const side = (value, positive, negative) => `${number(Math.abs(value))}°${value > 0 ? positive : value < 0 ? negative : ""}`;
+  return `${side(x, "E", "W")}, ${side(latitude, "N", "S")}`;
 }

@@ -4,6 +4,7 @@ import { format, parse, ticks } from "./calendar.js";
 import { number } from "./palette.js";
 
 const TABLE_ROWS = 500;
+const ISO_CALENDARS = ["standard", "gregorian", "proleptic_gregorian"];
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const FONT = "12px system-ui, sans-serif";
 
@@ -51,14 +52,14 @@ export class SeriesPlot {
         ...this.size(),
         scales: { x: { time: false, range } },
         series: [
-          { label: "Time", value: (u, v) => (v === null ? "" : format(v, calendar)) },
+          { label: "Time", value: (u, v) => (v === null ? "–" : format(v, calendar)) },
           {
             label: units ? `${label} (${units})` : label,
             stroke: css("--accent"),
             width: 1.5,
             spanGaps: false,
             points: { show: xs.length <= 120, size: 5 },
-            value: (u, v) => (v === null ? "missing" : number(v)),
+            value: (u, v, _, index) => (index === null ? "–" : v === null ? "missing" : number(v)),
           },
         ],
         axes: [
@@ -66,7 +67,7 @@ export class SeriesPlot {
             ...axis,
             splits: (u, _, min, max) => spots(u, min, max).places,
             values: (u) => spots(u, u.scales.x.min, u.scales.x.max).labels,
-            label: xs.length ? `Time (UTC, ${calendar} calendar)` : "Time",
+            label: ISO_CALENDARS.includes(calendar) ? "Time (UTC)" : `Time (${calendar} calendar)`,
             labelFont: FONT,
           },
           { ...axis, label: units || "no units", labelFont: FONT, size: 64 },
@@ -106,7 +107,7 @@ export function summary(values) {
   const low = present.reduce((a, b) => Math.min(a, b));
   const high = present.reduce((a, b) => Math.max(a, b));
   const missing = values.length - present.length;
-  const text = `${values.length} values: lowest ${number(low)}, mean ${number(total / present.length)}, highest ${number(high)}`;
+  const text = `${values.length} values: lowest ${number(low)}, mean ${Number((total / present.length).toPrecision(5))}, highest ${number(high)}`;
   return missing ? `${text}; ${missing} missing.` : `${text}.`;
 }
 

@@ -1,0 +1,142 @@
+"""How is the STAC API put together, ready to be mounted under ``/stac``?
+
+stac-fastapi makes the routes and validates the requests; what it would otherwise take from the environment, from
+proxies' headers or from the internet (a documentation page) is set here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import FastAPI, Query
+from pydantic import model_validator
+from pydantic_settings import SettingsConfigDict
+from stac_fastapi.api.app import StacApi
+from stac_fastapi.api.models import (
+    EmptyRequest,
+    ItemCollectionUri,
+    create_get_request_model,
+    create_post_request_model,
+    create_request_model,
+)
+from stac_fastapi.extensions.pagination import TokenPaginationExtension
+from stac_fastapi.types.config import ApiSettings
+from stac_fastapi.types.extension import ApiExtension
+from stac_fastapi.types.search import BaseSearchPostRequest, Limit
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from catalog import failures
+from catalog.client import API_PATH, COLLECTIONS_LIMIT, CatalogClient
+from catalog.document import STAC_VERSION
+from catalog.links import STAC_PATH
+from catalog.openapi import as_openapi_3_0
+from catalog.repository import Repository
+
+VERSION = "0.1.0"
+
+
+class Settings(ApiSettings):
+    """stac-fastapi's settings, read from nowhere: this server is configured by its own file."""
+
+    model_config = SettingsConfigDict(env_file=None, env_prefix="ISOPLETH_STAC_FASTAPI_", extra="ignore")
+
+
+class CollectionsRequest(EmptyRequest):
+    """The parameters of ``GET /collections``."""
+
+    def __init__(
+        self,
+        limit: Annotated[Limit | None, Query(description="Collections of a page.")] = COLLECTIONS_LIMIT,
+        token: Annotated[str | None, Query(description="From the next link of the page before.")] = None,
+    ) -> None:
+        self.limit = limit
+        self.token = token
+
+
+class SearchBody(BaseSearchPostRequest):
+    """The body of ``POST /search``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def validate_spatial(cls, values: Any) -> Any:
+        """Refuse bbox together with intersects; a body that is no object is refused by its type."""
+        if isinstance(values, dict) and values.get("intersects") is not None and values.get("bbox") is not None:
+            raise ValueError("intersects and bbox cannot be asked together")
+        return values
+
+
+def stac_application(
+    repository: Repository,
+    *,
+    base_url: str | None = None,
+    identifier: str = "isopleth",
+    title: str = "Isopleth",
+    description: str = "Weather and climate datacubes",
+) -> FastAPI:
+    """Return the STAC API as an ASGI application, to be mounted at `catalog.links.STAC_PATH`.
+
+    Parameters
+    ----------
+    repository : Repository
+        Where the documents are; the caller closes it.
+    base_url : str, optional
+        Public address of the server, without ``/stac``. All links are made from it; without it they follow the
+        scheme and host of each request. Forwarding headers are never trusted here.
+    identifier, title, description : str
+        Of the landing page.
+    """
+    settings = Settings(
+        stac_fastapi_title=title,
+        stac_fastapi_description=description,
+        stac_fastapi_version=VERSION,
+        stac_fastapi_landing_id=identifier,
+    )
+    client = CatalogClient(repository, base_url=base_url, identifier=identifier, title=title, description=description)
+    server = f"{base_url.rstrip('/')}{STAC_PATH}" if base_url else STAC_PATH
+    # The interactive documentation of FastAPI is loaded from the internet; it is left out.
+    app = FastAPI(
+        title=title,
+        description=description,
+        version=VERSION,
+        openapi_url=API_PATH,
+        docs_url=None,
+        redoc_url=None,
+        servers=[{"url": server}],
+        root_path_in_servers=False,
+    )
+    paging: list[ApiExtension] = [TokenPaginationExtension()]
+    items_request = cast(
+        "type[ItemCollectionUri]",
+        create_request_model("ItemsRequest", base_model=ItemCollectionUri, extensions=paging, request_type="GET"),
+    )
+    StacApi(
+        settings=settings,
+        client=client,
+        app=app,
+        title=title,
+        description=description,
+        stac_version=STAC_VERSION,
+        extensions=paging,
+        exceptions={},
+        search_get_request_model=create_get_request_model(paging),
+        search_post_request_model=create_post_request_model(paging, base_model=SearchBody),
+        items_get_request_model=items_request,
+        collections_get_request_model=CollectionsRequest,
+        middlewares=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=["*"],
+                allow_methods=["GET", "POST", "OPTIONS"],
+                allow_headers=["*"],
+                expose_headers=["Link"],
+                max_age=600,
+            )
+        ],
+    )
+    # stac-fastapi makes its own links (in extensions) from the router's prefix, which a mount does not set.
+    app.state.router_prefix = STAC_PATH
+    failures.install(app)
+    generated = app.openapi
+    app.openapi = lambda: as_openapi_3_0(generated())  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,98 @@
+"""Which problem document does a failed STAC request get?
+
+RFC 9457 (``application/problem+json``), with the ``code`` and ``description`` that the STAC API asks for in errors.
+Nothing that Python or SQLite says reaches a client.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from plugins.datacube.errors import BusyError, InvalidQueryError, IsoplethError, StorageError, UnknownError
+
+log = logging.getLogger(__name__)
+
+PROBLEM = "application/problem+json"
+STATUS: dict[type[IsoplethError], HTTPStatus] = {
+    InvalidQueryError: HTTPStatus.BAD_REQUEST,
+    UnknownError: HTTPStatus.NOT_FOUND,
+    BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
+    StorageError: HTTPStatus.BAD_GATEWAY,
+}
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of an application become a problem document."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(IsoplethError, _known)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, IsoplethError)  # noqa: S101 - Starlette's types do not say it
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if status is None:
+        return await _unexpected(request, error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("%s at %s", error.detail, request.url.path, exc_info=error)
+    further: dict[str, Any] = {}
+    if isinstance(error, InvalidQueryError):
+        further = {"parameter": error.parameter, "valid": error.valid}
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, BusyError) else {}
+    return problem(request, status, error.code, error.detail, further, headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Answer what FastAPI and pydantic refuse: 400 (the STAC API says so), naming the first parameter at fault."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    first: dict[str, Any] = next(iter(error.errors()), {})
+    place = [str(part) for part in first.get("loc", ())[1:]]
+    said = str(first.get("msg", "")).removeprefix("Value error, ")
+    parameter = place[0] if place and place[0].isidentifier() else None
+    detail = f"{parameter or 'the request'}: {said[:1].lower()}{said[1:]}" if said else "the request is not valid"
+    return problem(request, HTTPStatus.BAD_REQUEST, InvalidQueryError.code, detail, {"parameter": parameter})
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    status = HTTPStatus(error.status_code)
+    code = {404: UnknownError.code, 400: InvalidQueryError.code}.get(error.status_code, "http")
+    return problem(request, status, code, str(error.detail), {}, dict(error.headers or {}))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected error at %s", request.url.path, exc_info=error)
+    detail = "the server failed in a way that it should not; it has been logged"
+    return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, IsoplethError.code, detail)
+
+
+def problem(
+    request: Request,
+    status: HTTPStatus,
+    code: str,
+    detail: str,
+    further: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """Return a problem document as a response; members of `further` that are None are left out."""
+    document = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": int(status),
+        "instance": request.url.path,
+        "code": code,
+        "detail": detail,
+        "description": detail,
+        **{name: value for name, value in (further or {}).items() if value is not None},
+    }
+    return Response(orjson.dumps(document), int(status), {"Cache-Control": "no-store", **(headers or {})}, PROBLEM)

@@ -1,0 +1,187 @@
+"""Given positions along each stored dimension, which chunks hold them, and where do their values land in the answer?
+
+A `Piece` answers that for one dimension and a run of neighbouring chunks; a `Block` is one piece for each stored
+dimension: a box of chunks that is fetched and decoded together. Counting (`count_chunks`) is cheap and comes before
+admission; the blocks themselves are made one by one while reading.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.datacube.datacube import Parameter
+from plugins.datacube.lookup import Indices
+from plugins.datacube.select import Group, Points, Rectangle
+
+type Where = slice | NDArray[np.intp]
+"""Positions along one dimension: a slice wherever they are consecutive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a run of neighbouring chunks contributes along one dimension."""
+
+    first_chunk: int
+    last_chunk: int
+    """Inclusive."""
+    start: int
+    """The least stored position that is wanted of these chunks."""
+    stop: int
+    """One past the greatest."""
+    local: Where
+    """The wanted positions, relative to `start`."""
+    target: Where
+    """Where they land along the axis of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One piece for each stored dimension of a parameter."""
+
+    pieces: tuple[Piece, ...]
+    """In stored order."""
+
+    @property
+    def chunks(self) -> Iterator[tuple[int, ...]]:
+        """Grid positions of the chunks, in C order."""
+        return itertools.product(*(range(piece.first_chunk, piece.last_chunk + 1) for piece in self.pieces))
+
+
+def chunk_bytes(parameter: Parameter) -> int:
+    """Return the size of one full chunk after decoding, in bytes, in its stored dtype."""
+    return math.prod(parameter.chunks) * np.dtype(parameter.stored_dtype).itemsize
+
+
+def count_chunks(group: Group, parameter: Parameter) -> int:
+    """Return how many chunks of a parameter a group of the selection touches, exactly."""
+    sizes = dict(zip(parameter.dims, parameter.chunks, strict=True))
+    leading = math.prod(_distinct(indexer.indices // sizes[indexer.dim]) for indexer in group.leading)
+    y, x = group.horizontal.y, group.horizontal.x
+    rows, columns = y.indices // sizes[y.dim], x.indices // sizes[x.dim]
+    match group.horizontal:
+        case Points():
+            return leading * len(set(zip(rows.tolist(), columns.tolist(), strict=True)))
+        case Rectangle(mask=mask) if mask is not None:
+            return leading * len(_covered_chunks(mask, rows, columns))
+        case Rectangle():
+            return leading * _distinct(rows) * _distinct(columns)
+
+
+def blocks(group: Group, parameter: Parameter, most_bytes: int) -> Iterator[Block]:
+    """Yield the blocks that hold the selected values, none of them larger than `most_bytes` or one chunk.
+
+    Every selected value lies in exactly one block. Blocks of a masked rectangle without any covered cell are left out.
+    """
+    sizes = dict(zip(parameter.dims, parameter.chunks, strict=True))
+    room = max(1, most_bytes // max(1, chunk_bytes(parameter)))
+    y, x = group.horizontal.y, group.horizontal.x
+    columns: dict[str, tuple[Piece, ...]] = {}
+    match group.horizontal:
+        case Points():
+            pairs = _point_pairs(group.horizontal, sizes[y.dim], sizes[x.dim])
+        case Rectangle(mask=mask) if mask is not None:
+            rows, stripes = pieces(y.indices, sizes[y.dim], 1), pieces(x.indices, sizes[x.dim], 1)
+            pairs = [(i, j) for i in rows for row in [mask[i.target]] for j in stripes if row[:, j.target].any()]
+        case Rectangle():
+            stripes, room = _pieces_within(x.indices, sizes[x.dim], room)
+            rows, room = _pieces_within(y.indices, sizes[y.dim], room)
+            pairs = list(itertools.product(rows, stripes))
+    for indexer in reversed(group.leading):
+        columns[indexer.dim], room = _pieces_within(indexer.indices, sizes[indexer.dim], room)
+    for combination in itertools.product(*(columns[indexer.dim] for indexer in group.leading)):
+        leading = dict(zip((indexer.dim for indexer in group.leading), combination, strict=True))
+        for row, column in pairs:
+            places = {**leading, y.dim: row, x.dim: column}
+            yield Block(tuple(places[dim] for dim in parameter.dims))
+
+
+def pieces(indices: Indices, chunk: int, most: int) -> tuple[Piece, ...]:
+    """Divide positions along one dimension into runs of at most `most` neighbouring chunks.
+
+    Parameters
+    ----------
+    indices : ndarray of int, shape (n,)
+        Stored positions in the order of the answer; need not be sorted.
+    chunk : int
+        Length of a chunk.
+    most : int
+        Chunks a piece may span, at least 1.
+
+    Examples
+    --------
+    >>> [(p.first_chunk, p.last_chunk, p.target) for p in pieces(np.array([10, 11, 0, 1]), 4, 2)]
+    [(0, 0, slice(2, 4, None)), (2, 2, slice(0, 2, None))]
+    """
+    order: Indices | None = None
+    if bool((np.diff(indices) < 0).any()):
+        order = np.argsort(indices, kind="stable")
+        indices = indices[order]
+    numbers = indices // chunk
+    # A piece ends where a chunk is skipped, and where it would become too long.
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(numbers)) + 1])
+    touched = numbers[starts]
+    stops = np.append(starts[1:], indices.size)
+    result: list[Piece] = []
+    begin = 0
+    for end in range(1, touched.size + 1):
+        if end < touched.size and touched[end] == touched[end - 1] + 1 and end - begin < most:
+            continue
+        low, high = int(starts[begin]), int(stops[end - 1])
+        start, stop = int(indices[low]), int(indices[high - 1]) + 1
+        # The order of the answer, not of the store: a wrapped longitude comes last in one and first in the other.
+        target = np.arange(low, high) if order is None else np.sort(order[low:high])
+        local = indices[low:high] if order is None else indices[low:high][np.argsort(order[low:high])]
+        result.append(
+            Piece(int(touched[begin]), int(touched[end - 1]), start, stop, _where(local - start), _where(target))
+        )
+        begin = end
+    return tuple(result)
+
+
+def _pieces_within(indices: Indices, chunk: int, room: int) -> tuple[tuple[Piece, ...], int]:
+    """Make the longest pieces that `room` chunks allow, and return the room that is left for other dimensions."""
+    result = pieces(indices, chunk, room)
+    longest = max(piece.last_chunk - piece.first_chunk + 1 for piece in result)
+    return result, max(1, room // longest)
+
+
+def _point_pairs(points: Points, y_chunk: int, x_chunk: int) -> list[tuple[Piece, Piece]]:
+    """Gather the points by chunk; row and column of a pair share their target, the number of the point."""
+    gathered: dict[tuple[int, int], list[int]] = {}
+    keys = zip((points.y.indices // y_chunk).tolist(), (points.x.indices // x_chunk).tolist(), strict=True)
+    for number, key in enumerate(keys):
+        gathered.setdefault(key, []).append(number)
+    pairs: list[tuple[Piece, Piece]] = []
+    for (row, column), numbers in gathered.items():
+        target = np.array(numbers, np.intp)
+        pair = []
+        for chunk, indices in ((row, points.y.indices[target]), (column, points.x.indices[target])):
+            start, stop = int(indices.min()), int(indices.max()) + 1
+            pair.append(Piece(chunk, chunk, start, stop, indices - start, target))
+        pairs.append((pair[0], pair[1]))
+    return pairs
+
+
+def _covered_chunks(mask: NDArray[np.bool_], rows: Indices, columns: Indices) -> set[tuple[int, int]]:
+    """Return the chunks of a masked rectangle that hold a covered cell; `rows` and `columns` are chunk numbers."""
+    row_starts = np.concatenate([[0], np.flatnonzero(np.diff(rows)) + 1])
+    column_starts = np.concatenate([[0], np.flatnonzero(np.diff(columns)) + 1])
+    covered = np.logical_or.reduceat(np.logical_or.reduceat(mask, row_starts, axis=0), column_starts, axis=1)
+    i, j = np.nonzero(covered)
+    return set(zip(rows[row_starts[i]].tolist(), columns[column_starts[j]].tolist(), strict=True))
+
+
+def _distinct(numbers: Indices) -> int:
+    steps = np.diff(numbers)
+    return 1 + int(np.count_nonzero(steps)) if bool((steps >= 0).all()) else int(np.unique(numbers).size)
+
+
+def _where(positions: Indices) -> Where:
+    first, last = int(positions[0]), int(positions[-1])
+    return slice(first, last + 1) if bool((np.diff(positions) == 1).all()) else positions

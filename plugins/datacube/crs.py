@@ -1,0 +1,85 @@
+"""In which coordinate reference system does a grid lie, and what is its box in degrees?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
+
+from plugins.datacube.datacube import CRS84
+from plugins.datacube.errors import DatasetError
+
+UNKNOWN: Final = "http://www.opengis.net/def/nil/OGC/0/unknown"
+EDGE_POINTS: Final = 51
+"""Points along each edge of a projected box when it is laid over the Earth."""
+
+
+@lru_cache(maxsize=1)
+def crs84_wkt() -> str:
+    """Return CRS84 (longitude, latitude, in degrees) as WKT 2."""
+    return str(CRS.from_user_input("OGC:CRS84").to_wkt())
+
+
+@lru_cache(maxsize=64)
+def from_text(text: str) -> CRS:
+    """Read a CRS that an operator wrote: ``EPSG:27700``, a URI, or WKT.
+
+    Raises
+    ------
+    DatasetError
+        If PROJ does not know it.
+    """
+    try:
+        return CRS.from_user_input(text)
+    except ProjError as error:
+        raise DatasetError(f"the CRS {text[:80]!r} is not known") from error
+
+
+def from_grid_mapping(attributes: Mapping[str, Any]) -> CRS | None:
+    """Read the CRS of a CF grid mapping variable (CF conventions 1.11, appendix F); None where it is damaged."""
+    try:
+        return CRS.from_cf({key: value for key, value in attributes.items() if value is not None})
+    except (ProjError, KeyError, TypeError, ValueError):
+        return None
+
+
+def uri(crs: CRS) -> str:
+    """Return the OGC URI of a CRS that has an authority's code, else OGC's URI for "unknown"."""
+    code = crs.to_authority(min_confidence=100)
+    if code is None:
+        return UNKNOWN
+    authority, number = code
+    if (authority, number) == ("OGC", "CRS84"):
+        return CRS84
+    return f"http://www.opengis.net/def/crs/{authority}/0/{number}"
+
+
+def box_in_degrees(
+    crs: CRS, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[float, float, float, float] | None:
+    """Return (west, south, east, north) of a projected box, or None where it has no place on the Earth.
+
+    Parameters
+    ----------
+    crs : CRS
+        The CRS of `x` and `y`.
+    x, y : array of float64, shape (2,)
+        The outer bounds (low, high) in the units of the CRS.
+
+    Returns
+    -------
+    tuple of float
+        Degrees; west > east where the box crosses the antimeridian.
+    """
+    try:
+        transformer = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
+        box = transformer.transform_bounds(x[0], y[0], x[1], y[1], densify_pts=EDGE_POINTS)
+    except ProjError:
+        return None
+    west, south, east, north = (float(value) for value in box)
+    return (west, south, east, north) if np.isfinite(box).all() else None

@@ -1,0 +1,116 @@
+"""What number does a stored value stand for?
+
+The rules of CF conventions 1.11, section 2.5.1 (missing data) and 8.1 (packed data), with the results of xarray's
+decoding to the last bit: missing values become NaN, then ``scale_factor`` is multiplied and ``add_offset`` added in the
+decoded dtype. Missing values are compared as stored, before any rounding. Integers that are not packed stay integers;
+where they have missing values the answer carries a mask, since no integer is "not a number".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.datacube.coverage import Values
+from plugins.datacube.datacube import Parameter
+
+type Mask = NDArray[np.bool_]
+
+
+def decode(stored: NDArray[Any], parameter: Parameter) -> tuple[NDArray[Any], Mask | None]:
+    """Turn stored values into decoded ones.
+
+    Parameters
+    ----------
+    stored : ndarray, any shape
+        Values as stored, in any byte order; not changed.
+    parameter : Parameter
+        Its decoded dtype, missing values, scale factor and offset.
+
+    Returns
+    -------
+    values : ndarray, same shape
+        In the decoded dtype and native byte order; floats have NaN where the value is missing.
+    mask : ndarray of bool or None
+        True where an integer is missing; None for floats, and where none is.
+    """
+    missing = _missing(stored, parameter)
+    dtype = decoded_dtype(parameter)
+    values = stored.astype(dtype)
+    if dtype.kind != "f":
+        return values, missing
+    if missing is not None:
+        values[missing] = np.nan
+    if parameter.scale_factor is not None:
+        values *= parameter.scale_factor
+    if parameter.add_offset is not None:
+        values += parameter.add_offset
+    return values, None
+
+
+def decoded_dtype(parameter: Parameter) -> np.dtype[Any]:
+    """Return the dtype of the answer: integers that are not packed stay what they are.
+
+    xarray makes floats of integers with a fill value; here they keep their exact values, and a mask.
+    """
+    stored = np.dtype(parameter.stored_dtype)
+    if stored.kind in "iub" and parameter.scale_factor is None and parameter.add_offset is None:
+        return stored.newbyteorder("=")
+    return np.dtype(parameter.dtype).newbyteorder("=")
+
+
+class Range:
+    """The values of one parameter while blocks of them arrive, from any thread.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    parameter : Parameter
+    partial : bool
+        Whether some values will not arrive: they are missing.
+    """
+
+    def __init__(self, shape: tuple[int, ...], parameter: Parameter, *, partial: bool) -> None:
+        dtype = decoded_dtype(parameter)
+        self._floating = dtype.kind == "f"
+        self.values: NDArray[Any] = np.empty(shape, dtype)
+        self.mask: Mask | None = None
+        if partial and self._floating:
+            self.values.fill(np.nan)
+        elif not self._floating and (partial or parameter.missing):
+            self.mask = np.full(shape, partial)
+            self.values.fill(0)
+
+    def put(self, where: tuple[Any, ...], values: NDArray[Any], mask: Mask | None) -> None:
+        """Store decoded values; no two calls share a place."""
+        self.values[where] = values
+        if self.mask is not None:
+            self.mask[where] = False if mask is None else mask
+
+    def exclude(self, outside: Mask) -> None:
+        """Make the values missing where `outside`, of the shape of the last dimensions, is True."""
+        if self._floating:
+            self.values[..., outside] = np.nan
+        elif self.mask is not None:
+            self.mask[..., outside] = True
+
+    def finish(self, where: tuple[Any, ...] = (...,)) -> Values:
+        """Return the values, or a contiguous part of them, masked where integers are missing."""
+        values = np.ascontiguousarray(self.values[where])
+        if self.mask is None:
+            return values
+        return np.ma.MaskedArray(values, np.ascontiguousarray(self.mask[where]))
+
+
+def _missing(stored: NDArray[Any], parameter: Parameter) -> Mask | None:
+    mask: Mask | None = None
+    for value in parameter.missing:
+        if value != value:
+            continue  # NaN is missing already
+        # An integral float such as -32767.0 is compared as an integer: exact for 64 bits, too.
+        exact = int(value) if stored.dtype.kind in "iu" and float(value).is_integer() else value
+        equal = stored == exact
+        mask = equal if mask is None else mask | equal
+    return mask

@@ -1,0 +1,277 @@
+"""How do the cells of a store lie on the Earth, and along which dimensions?
+
+The marks are tried from the most telling to the least: HEALPix, an unstructured mesh, one-dimensional latitude and
+longitude, a projection, two-dimensional latitude and longitude, a single place. Only a rectilinear grid of latitude and
+longitude can be queried; the others are recognised, so that they can be listed with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pyproj import CRS
+
+from plugins.datacube import cf, coordinates, crs
+from plugins.datacube.contents import Contents, Variable
+from plugins.datacube.datacube import CRS84, Grid, GridKind
+from plugins.datacube.errors import DatasetError
+
+NOT_YET: Final = "EDR queries on it are not supported yet"
+SENTENCES: Final = {
+    GridKind.PROJECTED: f"the data lies on a projected grid; {NOT_YET}",
+    GridKind.CURVILINEAR: f"the data lies on a curvilinear grid (2-D latitude and longitude); {NOT_YET}",
+    GridKind.HEALPIX: f"the data lies on a HEALPix grid; {NOT_YET}",
+    GridKind.UNSTRUCTURED: f"the data lies on an unstructured grid (a list of cells or points); {NOT_YET}",
+    GridKind.POINT: f"the data belongs to single places (stations or a point), not to a grid; {NOT_YET}",
+}
+ROTATED: Final = f"the data lies on a rotated-pole grid; {NOT_YET}"
+
+
+@dataclass(frozen=True, slots=True)
+class Horizontal:
+    """The horizontal coordinates of a store."""
+
+    kind: GridKind
+    dims: tuple[str, ...]
+    """Dimensions of the grid in the order y, x; one for a list of cells; none for a single place."""
+    x: Variable | None = None
+    """One-dimensional coordinate of the last dimension."""
+    y: Variable | None = None
+    longitude: Variable | None = None
+    """Longitudes of the cells, where x is not longitude itself."""
+    latitude: Variable | None = None
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    """Attributes of the grid mapping."""
+    native: CRS | None = None
+    """CRS of x and y where they are not longitude and latitude."""
+    unsupported: str | None = None
+
+
+def recognise(contents: Contents, label: str, native: str | None) -> Horizontal:
+    """Find the horizontal coordinates.
+
+    Parameters
+    ----------
+    contents : Contents
+        The variables of the store.
+    label : str
+        Name of the store, for messages.
+    native : str or None
+        The CRS that the operator gives where the store declares none.
+
+    Raises
+    ------
+    DatasetError
+        If no horizontal coordinates are recognised, or two are equally good.
+    """
+    belonging = coordinates.attached(contents.variables)
+    free = [variable for name, variable in contents.variables.items() if name not in belonging]
+    mapping = _mapping(contents)
+    latitudes = _matching(cf.LATITUDE, free)
+    longitudes = _matching(cf.LONGITUDE, free)
+    found = (
+        _healpix(contents, mapping)
+        or _mesh(contents, latitudes, longitudes)
+        or _one_dimensional(contents, label, latitudes, longitudes, mapping)
+        or _projected(free, latitudes, longitudes, mapping, native)
+        or _two_dimensional(latitudes, longitudes)
+        or _single_place(latitudes, longitudes)
+    )
+    if found is None:
+        raise DatasetError(
+            f"{label} has no recognisable {_lacking(latitudes, longitudes)}: no coordinate has the CF standard name or "
+            "units of one, or a known name"
+        )
+    return found
+
+
+def _lacking(latitudes: Sequence[Variable], longitudes: Sequence[Variable]) -> str:
+    if latitudes and not longitudes:
+        return "longitude"
+    return "latitude" if longitudes and not latitudes else "latitude and longitude"
+
+
+def _matching(criterion: cf.Criterion, variables: Sequence[Variable]) -> list[Variable]:
+    """Return the variables that fit, coordinates of one or two dimensions or scalars, best marks first."""
+    ranked = [
+        (rank, variable)
+        for variable in variables
+        if len(variable.dims) <= 2 and variable.dtype.kind in "iuf" and (rank := criterion.rank(variable)) is not None
+    ]
+    return [variable for _, variable in sorted(ranked, key=lambda entry: entry[0])]
+
+
+def _mapping(contents: Contents) -> Mapping[str, Any]:
+    named = [word.rstrip(":") for variable in contents.variables.values() for word in variable.words("grid_mapping")]
+    for name in named:
+        if (variable := contents.variables.get(name)) is not None:
+            return variable.attributes
+    # Some writers forget the reference.
+    others = (variable for variable in contents.variables.values() if cf.is_grid_mapping(variable))
+    return next((variable.attributes for variable in others if not variable.dims), {})
+
+
+def _healpix(contents: Contents, mapping: Mapping[str, Any]) -> Horizontal | None:
+    marked = [variable for variable in contents.variables.values() if cf.is_healpix(variable.attributes)]
+    if not marked and not cf.is_healpix(mapping):
+        return None
+    cells = next((variable for variable in marked if len(variable.dims) == 1), None)
+    if cells is not None:
+        dims = cells.dims
+    else:
+        sizes: dict[str, int] = {}
+        for variable in contents.variables.values():
+            sizes.update(zip(variable.dims, variable.shape, strict=True))
+        known = [dim for dim in sizes if dim in cf.CELL_DIMENSIONS]
+        dims = tuple(known[:1]) or ((max(sizes, key=lambda dim: sizes[dim]),) if sizes else ())
+    merged: dict[str, Any] = {}
+    for variable in marked:
+        merged.update(variable.attributes)
+    return Horizontal(GridKind.HEALPIX, dims, mapping={**merged, **mapping}, unsupported=SENTENCES[GridKind.HEALPIX])
+
+
+def _mesh(contents: Contents, latitudes: Sequence[Variable], longitudes: Sequence[Variable]) -> Horizontal | None:
+    """Recognise an unstructured mesh by the conventions of UGRID."""
+    mesh = next((v for v in contents.variables.values() if v.text("cf_role") == "mesh_topology"), None)
+    if mesh is None:
+        return None
+    for location in ("face", "node", "edge"):
+        names = mesh.words(f"{location}_coordinates")
+        on_mesh = [v for v in contents.variables.values() if v.text("location") == location]
+        latitude = next((v for v in latitudes if v.name in names), None)
+        longitude = next((v for v in longitudes if v.name in names), None)
+        if latitude is not None and longitude is not None and any(latitude.dims[0] in v.dims for v in on_mesh):
+            return _cells(latitude, longitude)
+    return None
+
+
+def _cells(latitude: Variable, longitude: Variable) -> Horizontal:
+    return Horizontal(
+        GridKind.UNSTRUCTURED,
+        latitude.dims,
+        longitude=longitude,
+        latitude=latitude,
+        unsupported=SENTENCES[GridKind.UNSTRUCTURED],
+    )
+
+
+def _one_dimensional(
+    contents: Contents,
+    label: str,
+    latitudes: Sequence[Variable],
+    longitudes: Sequence[Variable],
+    mapping: Mapping[str, Any],
+) -> Horizontal | None:
+    latitude = _only("latitude", [v for v in latitudes if len(v.dims) == 1], contents, label)
+    longitude = _only("longitude", [v for v in longitudes if len(v.dims) == 1], contents, label)
+    if latitude is None or longitude is None:
+        return None
+    if latitude.dims != longitude.dims:
+        return Horizontal(GridKind.RECTILINEAR, (*latitude.dims, *longitude.dims), longitude, latitude, mapping=mapping)
+    if str(contents.attributes.get("featureType", "")).lower() in cf.DISCRETE_SAMPLING:
+        return Horizontal(
+            GridKind.POINT,
+            latitude.dims,
+            longitude=longitude,
+            latitude=latitude,
+            unsupported=SENTENCES[GridKind.POINT],
+        )
+    return _cells(latitude, longitude)
+
+
+def _only(what: str, found: Sequence[Variable], contents: Contents, label: str) -> Variable | None:
+    """Return the one coordinate that fields are laid on, coordinate variables (named as their dimension) first.
+
+    Raises
+    ------
+    DatasetError
+        If fields lie on several.
+    """
+    own = [variable for variable in found if variable.dims == (variable.name,)] or list(found)
+    used = [variable for variable in own if _carries_fields(variable.dims[0], contents)]
+    by_dimension = {variable.dims[0]: variable for variable in reversed(used or own)}
+    if len(by_dimension) > 1:
+        names = " and ".join(sorted(variable.name for variable in by_dimension.values()))
+        raise DatasetError(f"{label} has more than one {what} axis ({names}): serve one grid a dataset")
+    return next(iter(by_dimension.values()), None)
+
+
+def _carries_fields(dimension: str, contents: Contents) -> bool:
+    belonging = coordinates.attached(contents.variables)
+    return any(
+        dimension in variable.dims and len(variable.dims) > 1
+        for name, variable in contents.variables.items()
+        if name not in belonging
+    )
+
+
+def _projected(
+    free: Sequence[Variable],
+    latitudes: Sequence[Variable],
+    longitudes: Sequence[Variable],
+    mapping: Mapping[str, Any],
+    native: str | None,
+) -> Horizontal | None:
+    x = next((v for v in _matching(cf.PROJECTED_X, free) if len(v.dims) == 1), None)
+    y = next((v for v in _matching(cf.PROJECTED_Y, free) if len(v.dims) == 1), None)
+    if x is None or y is None or x.dims == y.dims:
+        return None
+    system = crs.from_grid_mapping(mapping) if mapping else None
+    if system is None and native is not None:
+        system = crs.from_text(native)
+    dims = (*y.dims, *x.dims)
+    if system is not None and system.is_geographic and not system.is_derived:
+        return Horizontal(GridKind.RECTILINEAR, dims, x, y, mapping=mapping)
+    auxiliary = _pair(latitudes, longitudes, rank=2)
+    rotated = mapping.get("grid_mapping_name") == "rotated_latitude_longitude" or (
+        x.text("standard_name") == "grid_longitude"
+    )
+    if system is None and auxiliary is None and not rotated and x.text("standard_name") is None:
+        return None  # two axes called x and y, and nothing that says where they are
+    longitude, latitude = auxiliary if auxiliary is not None else (None, None)
+    sentence = ROTATED if rotated else SENTENCES[GridKind.PROJECTED]
+    return Horizontal(GridKind.PROJECTED, dims, x, y, longitude, latitude, mapping, system, sentence)
+
+
+def _pair(latitudes: Sequence[Variable], longitudes: Sequence[Variable], rank: int) -> tuple[Variable, Variable] | None:
+    """Return the best (longitude, latitude) of a number of dimensions that lie on the same dimensions."""
+    for latitude in latitudes:
+        for longitude in longitudes:
+            if len(latitude.dims) == rank and latitude.dims == longitude.dims:
+                return longitude, latitude
+    return None
+
+
+def _two_dimensional(latitudes: Sequence[Variable], longitudes: Sequence[Variable]) -> Horizontal | None:
+    pair = _pair(latitudes, longitudes, rank=2)
+    if pair is None:
+        return None
+    return Horizontal(
+        GridKind.CURVILINEAR,
+        pair[1].dims,
+        longitude=pair[0],
+        latitude=pair[1],
+        unsupported=SENTENCES[GridKind.CURVILINEAR],
+    )
+
+
+def _single_place(latitudes: Sequence[Variable], longitudes: Sequence[Variable]) -> Horizontal | None:
+    pair = _pair(latitudes, longitudes, rank=0)
+    if pair is None:
+        return None
+    return Horizontal(GridKind.POINT, (), longitude=pair[0], latitude=pair[1], unsupported=SENTENCES[GridKind.POINT])
+
+
+def grid_of(horizontal: Horizontal) -> Grid:
+    """Return the grid and its CRS.
+
+    Latitudes and longitudes are given in CRS84 whatever the ellipsoid: models run on a sphere, and their fields are
+    laid on the Earth by the numbers as they stand.
+    """
+    if horizontal.native is not None and horizontal.kind is GridKind.PROJECTED:
+        wkt = str(horizontal.native.to_wkt())
+        return Grid(horizontal.kind, crs.uri(horizontal.native), wkt, geographic=False)
+    geographic = horizontal.kind is not GridKind.PROJECTED
+    return Grid(horizontal.kind, CRS84, crs.crs84_wkt(), geographic=geographic)

@@ -1,0 +1,241 @@
+"""Which datasets are there, and is the opened state of each still that of its store?
+
+Opening and describing a store costs file or network reads; it is done once per (href, revision) and shared by every
+front. A dataset is looked at again at most every `CHECK_SECONDS`, when somebody asks for it; when its store was written
+to, a new `OpenDatacube` takes the place of the old one, which stays valid for those who still read from it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import zarr
+
+from plugins.datacube.datacube import Datacube
+from plugins.datacube.definition import DatasetDefinition
+from plugins.datacube.describe import describe
+from plugins.datacube.errors import DatasetError, IsoplethError, UnknownError
+from plugins.datacube.published import published_definitions
+from plugins.datacube.sources import UNREACHABLE, Source, explain, open_source
+
+_LOG = logging.getLogger(__name__)
+CHECK_SECONDS: Final = 2.0
+"""A store is asked for changes at most this often."""
+RETRY_SECONDS: Final = 10.0
+"""A dataset that could not be opened is tried again at most this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDatacube:
+    """A described store and its arrays, at one snapshot."""
+
+    cube: Datacube
+    arrays: Mapping[str, zarr.Array[Any]]
+    """The array of each parameter; absent chunks raise, unless the dataset is sparse."""
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One dataset of the library, whether or not it could be opened."""
+
+    definition: DatasetDefinition
+    opened: OpenDatacube | None
+    problem: str | None
+    """One sentence where it could not be opened."""
+
+
+class _Slot:
+    """The opened state of one dataset, and the lock under which it is replaced."""
+
+    def __init__(self, definition: DatasetDefinition) -> None:
+        self.definition = definition
+        self._lock = threading.Lock()
+        self._opened: OpenDatacube | None = None
+        self._problem: DatasetError | None = None
+        self._checked = -float("inf")
+
+    def get(self, *, now: bool = False) -> OpenDatacube:
+        """Return the opened dataset; open or renew it where that is due, or at once if `now`."""
+        if not self._due() and not now:
+            return self._current()
+        # While one thread asks the store, the others go on with what is open; a first opening is waited for.
+        if not self._lock.acquire(blocking=now or self._opened is None):
+            return self._current()
+        try:
+            if self._due() or now:
+                self._renew()
+            return self._current()
+        finally:
+            self._lock.release()
+
+    def _due(self) -> bool:
+        wait = CHECK_SECONDS if self._opened is not None else RETRY_SECONDS
+        return time.monotonic() - self._checked >= wait
+
+    def _current(self) -> OpenDatacube:
+        opened, problem = self._opened, self._problem
+        if opened is not None:
+            return opened
+        raise problem if problem is not None else DatasetError(f"{self.definition.id} is not open yet")
+
+    def _renew(self) -> None:
+        opened = self._opened
+        try:
+            if opened is None or opened.source.probe() != opened.source.snapshot:
+                self._opened, self._problem = _open(self.definition), None
+        except FileNotFoundError as error:
+            self._opened, self._problem = None, explain(error, opened.source.label if opened else self.definition.id)
+        except DatasetError as error:
+            # Where a store is being written to, what is open stays, and is looked at again.
+            self._problem = error
+            _LOG.warning("dataset %s: %s", self.definition.id, error.detail)
+        except UNREACHABLE as error:
+            _LOG.warning("the storage of dataset %s does not answer: %s", self.definition.id, error)
+        finally:
+            self._checked = time.monotonic()
+
+
+def _open(definition: DatasetDefinition) -> OpenDatacube:
+    source = open_source(definition)
+    try:
+        cube = describe(source, definition)
+    except IsoplethError:
+        raise
+    except Exception as error:
+        _LOG.exception("dataset %s cannot be described", definition.id)
+        raise explain(error, source.label) from error
+    arrays: dict[str, zarr.Array[Any]] = {}
+    for name in cube.parameters:
+        array = source.group[name]
+        if isinstance(array, zarr.Array):
+            arrays[name] = array.with_config({"read_missing_chunks": definition.sparse})
+    return OpenDatacube(cube, MappingProxyType(arrays), source)
+
+
+_SLOTS: dict[str, _Slot] = {}
+_SLOTS_LOCK = threading.Lock()
+
+
+def _slot(definition: DatasetDefinition) -> _Slot:
+    key = repr(definition)
+    with _SLOTS_LOCK:
+        if (slot := _SLOTS.get(key)) is None:
+            slot = _SLOTS[key] = _Slot(definition)
+        return slot
+
+
+def _forget(definition: DatasetDefinition) -> None:
+    with _SLOTS_LOCK:
+        _SLOTS.pop(repr(definition), None)
+
+
+def open_datacube(definition: DatasetDefinition) -> OpenDatacube:
+    """Return the opened dataset, from the cache unless its store was written to.
+
+    Raises
+    ------
+    DatasetError
+        If the store cannot be opened or described.
+    """
+    return _slot(definition).get()
+
+
+class Library:
+    """The datasets that are served: the configured ones, and those that were published into a folder."""
+
+    def __init__(self, definitions: Iterable[DatasetDefinition], published: Path | None = None) -> None:
+        """Take the definitions; nothing is opened yet.
+
+        Parameters
+        ----------
+        definitions : iterable of DatasetDefinition
+            The configured datasets; they come first, in this order.
+        published : Path, optional
+            Folder of the published datasets, each ``<id>/dataset.json`` and ``<id>/store``. It need not exist yet.
+
+        Raises
+        ------
+        DatasetError
+            If two definitions have the same id.
+        """
+        self._configured: dict[str, DatasetDefinition] = {}
+        for definition in definitions:
+            if definition.id in self._configured:
+                raise DatasetError(f"two datasets have the id {definition.id}")
+            self._configured[definition.id] = definition
+        self._folder = published
+        self._lock = threading.Lock()
+        self._known: dict[str, DatasetDefinition] = dict(self._configured)
+        self._problems: dict[str, str] = {}
+        self._scanned = -float("inf")
+
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids: the configured datasets in their order, then the published ones by name."""
+        return tuple(self._definitions())
+
+    def get(self, dataset_id: str) -> OpenDatacube:
+        """Return an opened dataset; look at ``cube.unsupported`` before querying it.
+
+        Raises
+        ------
+        UnknownError
+            If there is no dataset of this id.
+        DatasetError
+            If its store cannot be opened or described.
+        """
+        definition = self._definitions().get(dataset_id) or self._definitions(now=True).get(dataset_id)
+        if definition is None:
+            raise UnknownError(f"there is no collection {dataset_id[:128]!r}")
+        if (problem := self._problems.get(dataset_id)) is not None:
+            raise DatasetError(problem)
+        return open_datacube(definition)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return all datasets with their state; one that is broken never stops the others."""
+        definitions = tuple(self._definitions().values())
+        if len(definitions) < 2:
+            return tuple(self._entry(definition) for definition in definitions)
+        with ThreadPoolExecutor(min(8, len(definitions))) as pool:
+            return tuple(pool.map(self._entry, definitions))
+
+    def refresh(self) -> None:
+        """Look for new and changed datasets now, whenever they were last looked at."""
+        for definition in self._definitions(now=True).values():
+            try:
+                _slot(definition).get(now=True)
+            except DatasetError as error:
+                _LOG.debug("dataset %s: %s", definition.id, error.detail)
+
+    def _entry(self, definition: DatasetDefinition) -> Entry:
+        if (problem := self._problems.get(definition.id)) is not None:
+            return Entry(definition, None, problem)
+        try:
+            return Entry(definition, open_datacube(definition), None)
+        except DatasetError as error:
+            return Entry(definition, None, error.detail)
+
+    def _definitions(self, *, now: bool = False) -> Mapping[str, DatasetDefinition]:
+        if self._folder is None or (not now and time.monotonic() - self._scanned < CHECK_SECONDS):
+            return self._known
+        with self._lock:
+            found, problems = published_definitions(self._folder)
+            known = {
+                **self._configured,
+                **{name: found[name] for name in sorted(found) if name not in self._configured},
+            }
+            for name, definition in self._known.items():
+                if known.get(name) != definition:
+                    _forget(definition)
+            self._known = known
+            self._problems = {name: problem for name, problem in problems.items() if name not in self._configured}
+            self._scanned = time.monotonic()
+        return self._known

@@ -1,0 +1,214 @@
+"""What does a request ask for, and is every word of it something this dataset could answer?
+
+`parse_query` turns the text parameters of OGC API EDR (OGC 19-086r6, clause 8.2) into one typed `Query`. The same
+parameters serve the EDR paths, the inputs of processes, and every other front. Nothing is ignored in silence: a
+parameter that the query does not know is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from plugins.datacube.axes import Axis
+from plugins.datacube.datacube import Datacube
+from plugins.datacube.errors import InvalidQueryError
+from plugins.datacube.geometry import MAXIMUM_LENGTH, check_position, parse_points, parse_polygon
+from plugins.datacube.intervals import parse_number, parse_numbers, parse_times, split_list
+from plugins.datacube.lookup import listing
+from plugins.datacube.query import (
+    Area,
+    Cube,
+    CustomSelection,
+    NumberInterval,
+    NumberSelection,
+    Position,
+    Query,
+    TimeSelection,
+)
+
+MAXIMUM_TEXT: Final = 8 * 1024
+"""Characters of any parameter but ``coords``."""
+PARAMETER_NAMES: Final = ("parameter-name", "parameter_names", "parameter-names", "parameter_name")
+"""The standard's spelling first; OWSLib and others send the rest."""
+OTHER_PARAMETERS: Final = ("f", "limit", "crs")
+"""Accepted with every query: ``f`` is the encoders' business, one answer has no pages for ``limit`` to bound."""
+CRS_NAMES: Final = frozenset(
+    {
+        "crs84", "crs:84", "ogc:crs84", "[ogc:crs84]", "epsg:4326", "[epsg:4326]",
+        "http://www.opengis.net/def/crs/ogc/1.3/crs84", "https://www.opengis.net/def/crs/ogc/1.3/crs84",
+        "http://www.opengis.net/def/crs/ogc/0/crs84", "https://www.opengis.net/def/crs/ogc/0/crs84",
+        "urn:ogc:def:crs:ogc:1.3:crs84", "urn:ogc:def:crs:ogc::crs84",
+        "http://www.opengis.net/def/crs/epsg/0/4326", "https://www.opengis.net/def/crs/epsg/0/4326",
+        "urn:ogc:def:crs:epsg::4326",
+    }
+)  # fmt: skip
+"""Lower-case spellings of longitude, latitude on WGS 84. EPSG:4326 is read like CRS84, longitude first: that is what
+EDR clients send in WKT, whatever the order of the EPSG register."""
+
+
+def parse_query(kind: str, raw: Mapping[str, str], cube: Datacube) -> Query:
+    """Read the parameters of one query.
+
+    Parameters
+    ----------
+    kind : {"position", "area", "cube"}
+        The query type, as in the path of the request.
+    raw : mapping of str to str
+        The parameters as the client wrote them, after URL decoding:
+
+        - ``coords`` (position: POINT, POINT Z, MULTIPOINT; area: POLYGON, MULTIPOLYGON), longitude first. A Z that all
+          vertices share stands for ``z`` unless ``z`` is given.
+        - ``bbox`` (cube): west,south,east,north or west,south,lowest,east,north,highest; west > east crosses the
+          antimeridian; ``z`` overrides the heights of the box.
+        - ``datetime``: instant, interval, list; ``2020-01`` stands for all of January.
+        - ``z``: value, interval either way round, list, ``Rn/min/step``.
+        - ``parameter-name``: comma list, absent or empty for all.
+        - ``crs``: a name of WGS 84 longitude, latitude.
+        - custom dimensions by their own name: value, list, and interval where the dimension is numeric.
+        - ``f`` and ``limit`` are accepted and not looked at.
+    cube : Datacube
+        The dataset that is asked.
+
+    Returns
+    -------
+    Query
+        `Position`, `Area` or `Cube`.
+
+    Raises
+    ------
+    InvalidQueryError
+        With the parameter at fault and what would be valid.
+    """
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise InvalidQueryError("query", f"{kind[:32]!r} is not a query type", ", ".join(_READERS))
+    _check_names(kind, raw, cube)
+    _check_crs(raw.get("crs"))
+    return reader(raw, cube)
+
+
+def _check_names(kind: str, raw: Mapping[str, str], cube: Datacube) -> None:
+    place = "bbox" if kind == "cube" else "coords"
+    custom = tuple(axis.name for axis in cube.custom_axes)
+    valid = (place, "datetime", "z", PARAMETER_NAMES[0], *OTHER_PARAMETERS, *custom)
+    for name, text in raw.items():
+        if name not in valid and name not in PARAMETER_NAMES:
+            raise InvalidQueryError(name, f"{name[:64]!r} is not a parameter of a {kind} query", ", ".join(valid))
+        limit = MAXIMUM_LENGTH if name == "coords" else MAXIMUM_TEXT
+        if len(text) > limit:
+            raise InvalidQueryError(name, f"{name} has {len(text)} characters", f"at most {limit} characters")
+
+
+def _check_crs(text: str | None) -> None:
+    if text is not None and text.strip().lower() not in CRS_NAMES:
+        raise InvalidQueryError("crs", f"crs: {text.strip()[:80]!r} is not supported", "CRS84, OGC:CRS84 or EPSG:4326")
+
+
+def _parameters(raw: Mapping[str, str], cube: Datacube) -> tuple[str, ...]:
+    spelt = [name for name in PARAMETER_NAMES if name in raw]
+    if len(spelt) > 1:
+        raise InvalidQueryError(spelt[1], f"{spelt[0]} and {spelt[1]} are the same parameter", "one of them")
+    text = raw[spelt[0]].strip() if spelt else ""
+    if not text:
+        return ()
+    valid = ", ".join(cube.parameters)
+    names = tuple(dict.fromkeys(split_list(spelt[0], text, valid)))
+    for name in names:
+        if name not in cube.parameters:
+            raise InvalidQueryError(spelt[0], f"{spelt[0]}: there is no parameter {name[:64]!r}", valid)
+    return names
+
+
+def _datetime(raw: Mapping[str, str]) -> TimeSelection | None:
+    text = raw.get("datetime")
+    return None if text is None else parse_times("datetime", text)
+
+
+def _z(raw: Mapping[str, str]) -> NumberSelection | None:
+    text = raw.get("z")
+    return None if text is None else parse_numbers("z", text)
+
+
+def _dimensions(raw: Mapping[str, str], cube: Datacube) -> dict[str, CustomSelection]:
+    return {axis.name: _custom(axis, raw[axis.name]) for axis in cube.custom_axes if axis.name in raw}
+
+
+def _custom(axis: Axis, text: str) -> CustomSelection:
+    valid = listing(axis)
+    if axis.values.dtype.kind in "iuf":
+        return parse_numbers(axis.name, text, valid)
+    # A value may itself hold a comma.
+    if text in axis.values.tolist():
+        return text
+    items = split_list(axis.name, text, valid)
+    return items[0] if len(items) == 1 else tuple(items)
+
+
+def _position(raw: Mapping[str, str], cube: Datacube) -> Position:
+    points, height = parse_points(_required(raw, "coords", "POINT(x y)"), geographic=cube.grid.geographic)
+    z = _z(raw)
+    return Position(
+        points=points,
+        parameters=_parameters(raw, cube),
+        datetime=_datetime(raw),
+        z=height if z is None else z,
+        dimensions=_dimensions(raw, cube),
+    )
+
+
+def _area(raw: Mapping[str, str], cube: Datacube) -> Area:
+    valid = "POLYGON((x y, x y, x y, x y))"
+    geometry, height = parse_polygon(_required(raw, "coords", valid), geographic=cube.grid.geographic)
+    z = _z(raw)
+    return Area(
+        geometry=geometry,
+        parameters=_parameters(raw, cube),
+        datetime=_datetime(raw),
+        z=height if z is None else z,
+        dimensions=_dimensions(raw, cube),
+    )
+
+
+def _cube(raw: Mapping[str, str], cube: Datacube) -> Cube:
+    valid = "west,south,east,north or west,south,lowest,east,north,highest"
+    items = [item.strip() for item in _required(raw, "bbox", valid).split(",", 6)]
+    if len(items) not in (4, 6):
+        raise InvalidQueryError("bbox", "bbox needs 4 or 6 numbers", valid)
+    numbers = [parse_number("bbox", item, valid) for item in items]
+    half = len(numbers) // 2
+    (west, south), (east, north) = numbers[:2], numbers[half : half + 2]
+    geographic = cube.grid.geographic
+    check_position("bbox", west, south, geographic=geographic)
+    check_position("bbox", east, north, geographic=geographic)
+    if south > north:
+        raise InvalidQueryError("bbox", f"bbox: south ({south:g}) lies north of north ({north:g})", valid)
+    if west > east and not geographic:
+        raise InvalidQueryError("bbox", f"bbox: west ({west:g}) lies east of east ({east:g})", valid)
+    z = _z(raw)
+    if z is None and half == 3:
+        z = NumberInterval(min(numbers[2], numbers[5]), max(numbers[2], numbers[5]))
+    return Cube(
+        west=west,
+        south=south,
+        east=east,
+        north=north,
+        parameters=_parameters(raw, cube),
+        datetime=_datetime(raw),
+        z=z,
+        dimensions=_dimensions(raw, cube),
+    )
+
+
+def _required(raw: Mapping[str, str], name: str, valid: str) -> str:
+    text = raw.get(name, "").strip()
+    if not text:
+        raise InvalidQueryError(name, f"the parameter {name} is missing or empty", valid)
+    return text
+
+
+_READERS: Final[dict[str, Callable[[Mapping[str, str], Datacube], Query]]] = {
+    "position": _position,
+    "area": _area,
+    "cube": _cube,
+}

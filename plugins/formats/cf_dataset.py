@@ -1,0 +1,263 @@
+"""Which dimensions, variables and attributes of the CF conventions hold an answer, whatever file format stores them?
+
+NetCDF and Zarr share this model (CF 1.11). The coverages of one answer become one flat dataset:
+
+- axes of equal name and values are one dimension; an axis of equal name and other values gets a number (``level_2``);
+- a grid keeps all its axes as dimensions; at a point, an axis of one value is a scalar coordinate (CF 5.7);
+- several points with the same other axes are the stations of one discrete sampling geometry (CF 9, the orthogonal
+  representation of appendix H), with ``station`` as the first dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugins.datacube.axes import Axis, AxisKind
+from plugins.datacube.coverage import Coverage, Values
+from plugins.datacube.datacube import Datacube, Parameter
+from plugins.datacube.errors import NoDataError
+from plugins.formats.cf_attributes import (
+    axis_attributes,
+    encode_times,
+    global_attributes,
+    grid_mapping,
+    parameter_attributes,
+)
+from plugins.formats.cf_values import fill_missing, storable
+from plugins.formats.domains import is_dimension, is_point
+
+STATION: Final = "station"
+_BOUNDS: Final = "bnds"
+
+
+@dataclass(frozen=True, slots=True)
+class CfVariable:
+    """One variable, ready to be stored as it is."""
+
+    name: str
+    dims: tuple[str, ...]
+    values: NDArray[Any]
+    """Numbers in native byte order, or an object array of str."""
+    attributes: Mapping[str, Any]
+    fill: Any | None = None
+    """Value that stands for "missing" in `values`; None where nothing is missing and nothing needs it."""
+    data: bool = False
+    """True for a parameter, False for a coordinate, bounds or a grid mapping."""
+
+
+@dataclass(frozen=True, slots=True)
+class CfDataset:
+    """A flat CF dataset."""
+
+    dims: Mapping[str, int]
+    variables: tuple[CfVariable, ...]
+    attributes: Mapping[str, Any]
+
+
+def build(coverages: Sequence[Coverage]) -> CfDataset:
+    """Lay the coverages of one answer out as one CF dataset.
+
+    Raises
+    ------
+    NoDataError
+        If there is no coverage.
+    """
+    if not coverages:
+        raise NoDataError("the query selects no value")
+    builder = _Builder(coverages[0].cube, {name for coverage in coverages for name in coverage.parameters})
+    stations = _stations(coverages)
+    if stations:
+        builder.add_stations(stations)
+    else:
+        for coverage in coverages:
+            builder.add(coverage)
+    return builder.finish()
+
+
+def _stations(coverages: Sequence[Coverage]) -> list[list[Coverage]]:
+    """Return the coverages of each point where several points have the same parameters and other axes, else nothing."""
+    if not all(is_point(coverage) and _position(coverage) for coverage in coverages):
+        return []
+    by_point: dict[tuple[float, ...], list[Coverage]] = {}
+    for coverage in coverages:
+        by_point.setdefault(_position(coverage), []).append(coverage)
+    stations = list(by_point.values())
+    first = stations[0]
+    alike = all(
+        len(other) == len(first) and all(_same_but_place(a, b) for a, b in zip(first, other, strict=True))
+        for other in stations
+    )
+    return stations if len(stations) > 1 and alike else []
+
+
+def _position(coverage: Coverage) -> tuple[float, ...]:
+    axes = {axis.kind: axis for axis in coverage.axes}
+    if AxisKind.X not in axes or AxisKind.Y not in axes:
+        return ()
+    return float(axes[AxisKind.X].values[0]), float(axes[AxisKind.Y].values[0])
+
+
+def _same_but_place(one: Coverage, other: Coverage) -> bool:
+    mine, theirs = (
+        [axis for axis in coverage.axes if axis.kind not in (AxisKind.X, AxisKind.Y)] for coverage in (one, other)
+    )
+    return (
+        list(one.parameters) == list(other.parameters)
+        and one.shape == other.shape
+        and all(same_axis(a, b) for a, b in zip(mine, theirs, strict=True))
+    )
+
+
+def same_axis(one: Axis, other: Axis) -> bool:
+    """Return whether two axes mean the same positions, in the same order."""
+    return one is other or (
+        (one.kind, one.name, one.calendar, one.units) == (other.kind, other.name, other.calendar, other.units)
+        and np.array_equal(one.values, other.values)
+    )
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Collects variables under names that are used once."""
+
+    cube: Datacube
+    reserved: set[str]
+    """Parameter names: a coordinate never takes one."""
+    dims: dict[str, int] = field(default_factory=dict)
+    variables: list[CfVariable] = field(default_factory=list)
+    placed: list[tuple[Axis, bool, str]] = field(default_factory=list)
+    """Axes already written: the axis, whether as a dimension, and its name in the dataset."""
+    taken: set[str] = field(default_factory=set)
+    mapping: str = ""
+    bounds_dim: str = ""
+    feature: str | None = None
+
+    def add(self, coverage: Coverage) -> None:
+        """Write one coverage with its own axes."""
+        dims, scalars = self._place(coverage, coverage.axes)
+        if is_point(coverage):
+            self._feature(coverage, many=False)
+        shape = tuple(self.dims[dim] for dim in dims)
+        for name, described in coverage.parameters.items():
+            self._data(name, described, dims, coverage.ranges[name].reshape(shape), scalars)
+
+    def add_stations(self, stations: list[list[Coverage]]) -> None:
+        """Write points that differ in nothing but their place, with the station as first dimension."""
+        station = self._unique(STATION)
+        self.dims[station] = len(stations)
+        places = {}
+        for kind in (AxisKind.Y, AxisKind.X):
+            axes = [next(axis for axis in of_point[0].axes if axis.kind is kind) for of_point in stations]
+            places[kind] = self._places(axes, station)
+        for of_parameters in zip(*stations, strict=True):
+            first = of_parameters[0]
+            others, scalars = self._place(first, [axis for axis in first.axes if axis.kind not in places])
+            dims = (station, *others)
+            self._feature(first, many=True)
+            shape = tuple(self.dims[dim] for dim in dims)
+            for name, described in first.parameters.items():
+                stacked = np.ma.stack if any(np.ma.isMA(c.ranges[name]) for c in of_parameters) else np.stack
+                values = stacked([coverage.ranges[name] for coverage in of_parameters])
+                self._data(name, described, dims, values.reshape(shape), [*places.values(), *scalars])
+        role = {"timeSeries": "timeseries_id", "timeSeriesProfile": "timeseries_id", "profile": "profile_id"}
+        number = {"long_name": "number of the point in the query"}
+        if self.feature in role:
+            number["cf_role"] = role[self.feature]
+        self.variables.append(CfVariable(station, (station,), np.arange(len(stations), dtype=np.int32), number))
+
+    def finish(self) -> CfDataset:
+        """Return the dataset: coordinates first, then the parameters."""
+        self._grid_mapping()
+        attributes = global_attributes(self.cube)
+        if self.feature:
+            attributes["featureType"] = self.feature
+        ordered = sorted(self.variables, key=lambda variable: variable.data)
+        return CfDataset(self.dims, tuple(ordered), attributes)
+
+    def _unique(self, wanted: str) -> str:
+        name, number = wanted, 2
+        while name in self.taken or name in self.reserved:
+            name, number = f"{wanted}_{number}", number + 1
+        self.taken.add(name)
+        return name
+
+    def _place(self, coverage: Coverage, axes: Sequence[Axis]) -> tuple[tuple[str, ...], list[str]]:
+        """Write axes of a coverage; return the names of the dimensions and those of the scalar coordinates."""
+        named = [(is_dimension(coverage, axis), axis) for axis in axes]
+        located = [(as_dim, self._axis(axis, as_dim=as_dim)) for as_dim, axis in named]
+        return tuple(name for as_dim, name in located if as_dim), [name for as_dim, name in located if not as_dim]
+
+    def _axis(self, axis: Axis, *, as_dim: bool) -> str:
+        """Write an axis once, and return its name."""
+        for placed, placed_as_dim, name in self.placed:
+            if placed_as_dim is as_dim and same_axis(placed, axis):
+                return name
+        name = self._unique(axis.name)
+        self.placed.append((axis, as_dim, name))
+        if as_dim:
+            self.dims[name] = axis.size
+        dims = (name,) if as_dim else ()
+        attributes = axis_attributes(axis, self.cube.grid)
+        self._coordinate(name, dims, axis, attributes, axis.values if as_dim else axis.values[0], axis.bounds)
+        return name
+
+    def _places(self, axes: list[Axis], station: str) -> str:
+        name = self._unique(axes[0].name)
+        attributes = axis_attributes(axes[0], self.cube.grid)
+        values = np.concatenate([axis.values for axis in axes])
+        known = [axis.bounds for axis in axes if axis.bounds is not None]
+        bounds = np.concatenate(known) if len(known) == len(axes) else None
+        self._coordinate(name, (station,), axes[0], attributes, values, bounds)
+        return name
+
+    def _coordinate(
+        self, name: str, dims: tuple[str, ...], axis: Axis, attributes: dict[str, Any], values: Any, bounds: Any
+    ) -> None:
+        values = np.asarray(values)
+        if axis.kind is AxisKind.T:
+            values, bounds, units = encode_times(values, bounds)
+            attributes |= {"units": units, "calendar": axis.calendar}
+        stored = storable(values)
+        if bounds is not None:
+            self.bounds_dim = self.bounds_dim or self._unique(_BOUNDS)
+            self.dims[self.bounds_dim] = 2
+            bounds_name = self._unique(f"{name}_{_BOUNDS}")
+            attributes["bounds"] = bounds_name
+            shaped = np.asarray(bounds).reshape((*stored.shape, 2))
+            self.variables.append(CfVariable(bounds_name, (*dims, self.bounds_dim), storable(shaped), {}))
+        self.variables.append(CfVariable(name, dims, stored, attributes))
+
+    def _feature(self, coverage: Coverage, *, many: bool) -> None:
+        """Note the discrete sampling geometry of a point's coverage (CF 9.1): one per file, or none."""
+        several = {axis.kind for axis in coverage.axes if is_dimension(coverage, axis)}
+        feature = {
+            frozenset({AxisKind.T}): "timeSeries",
+            frozenset({AxisKind.Z}): "profile",
+            frozenset({AxisKind.T, AxisKind.Z}): "timeSeriesProfile",
+            frozenset(): "point" if many else "",
+        }.get(frozenset(several), "")
+        self.feature = feature if self.feature in (None, feature) else ""
+
+    def _data(
+        self, name: str, described: Parameter, dims: tuple[str, ...], values: Values, coordinates: Sequence[str]
+    ) -> None:
+        stored = name
+        if name in self.taken:
+            stored = self._unique(name)
+        self.taken.add(stored)
+        if not self.mapping:
+            self.mapping = self._unique("crs")
+        filled, fill = fill_missing(values, described.missing)
+        attributes = parameter_attributes(described, filled.dtype) | {"grid_mapping": self.mapping}
+        if coordinates:
+            attributes["coordinates"] = " ".join(coordinates)
+        self.variables.append(CfVariable(stored, dims, filled, attributes, fill, data=True))
+
+    def _grid_mapping(self) -> None:
+        attributes = grid_mapping(self.cube.grid)
+        self.variables.append(CfVariable(self.mapping, (), np.array(0, np.int32), attributes))

@@ -1,0 +1,82 @@
+"""Which domain does an answer have, and into which coverages is it split so that every domain is a common one?
+
+The common domain types of CoverageJSON (OGC 21-069r2, clause 9.11) know the axes x, y, z and t only. Members, steps and
+other custom axes have no place in them: an answer over a custom axis of n values is n coverages, each over one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from plugins.datacube.axes import Axis, AxisKind
+from plugins.datacube.coverage import Coverage, DomainType, Values
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A coverage at one value of every custom axis."""
+
+    coverage: Coverage
+    domain_type: DomainType | None
+    """None only where x or y is missing."""
+    axes: tuple[Axis, ...]
+    """The axes t, z, y, x, as far as they exist, in array order."""
+    dimensions: Mapping[str, Any]
+    """The value of each custom axis, by its name."""
+    index: tuple[int, ...]
+    """The position on the custom axes, which lead the array."""
+
+    def values(self, name: str) -> Values:
+        """Return the values of a parameter, of shape ``tuple(axis.size for axis in self.axes)``; a view."""
+        # The ellipsis keeps an array an array where no axis is left.
+        index: tuple[Any, ...] = (*self.index, ...)
+        taken: Values = self.coverage.ranges[name][index]
+        return taken
+
+
+def is_point(coverage: Coverage) -> bool:
+    """Return whether an answer lies at one horizontal position, and is not a grid of one cell."""
+    if coverage.domain_type is not None:
+        return coverage.domain_type is not DomainType.GRID
+    return all(axis.size == 1 for axis in coverage.axes if axis.kind in (AxisKind.X, AxisKind.Y))
+
+
+def domain_type(coverage: Coverage) -> DomainType | None:
+    """Return the common domain type of a coverage at one value of every custom axis.
+
+    A point with several times and several levels is a grid of one column: no common domain type has both.
+    """
+    if coverage.domain_type is not None:
+        return coverage.domain_type
+    size = {axis.kind: axis.size for axis in coverage.axes}
+    if AxisKind.X not in size or AxisKind.Y not in size:
+        return None
+    times, levels = size.get(AxisKind.T, 1), size.get(AxisKind.Z, 1)
+    if not is_point(coverage) or (times > 1 and levels > 1):
+        return DomainType.GRID
+    if times > 1:
+        return DomainType.POINT_SERIES
+    return DomainType.VERTICAL_PROFILE if levels > 1 else DomainType.POINT
+
+
+def is_dimension(coverage: Coverage, axis: Axis) -> bool:
+    """Return whether an axis is a dimension of the answer: every axis of a grid; at a point, what may vary.
+
+    A series of one time is still a series, and a profile of one level a profile.
+    """
+    series = {DomainType.POINT_SERIES: AxisKind.T, DomainType.VERTICAL_PROFILE: AxisKind.Z}
+    kind = domain_type(coverage)
+    return axis.size > 1 or not is_point(coverage) or (kind is not None and series.get(kind) is axis.kind)
+
+
+def split(coverage: Coverage) -> Iterator[Piece]:
+    """Yield the pieces of a coverage in array order: one where no custom axis has several values."""
+    custom = [axis for axis in coverage.axes if axis.kind is AxisKind.CUSTOM]
+    rest = tuple(axis for axis in coverage.axes if axis.kind is not AxisKind.CUSTOM)
+    kind = domain_type(coverage)
+    for index in product(*(range(axis.size) for axis in custom)):
+        dimensions = {axis.name: axis.values[i].item() for axis, i in zip(custom, index, strict=True)}
+        yield Piece(coverage, kind, rest, dimensions, index)

@@ -1,0 +1,128 @@
+"""Which formats can an answer have, and which of them does a client get?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+from plugins.datacube.coverage import Coverage
+from plugins.datacube.errors import InvalidQueryError, NotAcceptableError
+from plugins.formats import covjson, csv_text, netcdf, zipped_zarr
+from plugins.formats.accept import preferred
+
+type Encoder = Callable[[Sequence[Coverage]], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way to write an answer."""
+
+    key: str
+    """Name as EDR lists it in ``output_formats``; clients compare it in any case."""
+    media_type: str
+    """Media type without parameters, for links and descriptions; of a negotiated format, what the client asked for."""
+    extension: str
+    """Of file names, without a leading dot."""
+    encode: Encoder
+    """Coverages of one answer to parts of bytes; raises NoDataError for none."""
+    binary: bool
+    aliases: tuple[str, ...]
+    """Other names for ``f``, lower case."""
+    media_aliases: tuple[str, ...] = ()
+    """Other media types under which the same bytes are known."""
+
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """The media type and its aliases."""
+        return (self.media_type, *(alias for alias in self.media_aliases if alias != self.media_type))
+
+    @property
+    def content_type(self) -> str:
+        """Value of the Content-Type header. JSON never has a charset: earthkit-data compares the whole value."""
+        return f"{self.media_type}; charset=utf-8" if self.media_type.startswith("text/") else self.media_type
+
+
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
+    {
+        known.key: known
+        for known in (
+            Format(
+                "CoverageJSON", covjson.MEDIA_TYPE, "covjson", covjson.encode, binary=False,
+                aliases=("covjson", "json", "coverage+json"), media_aliases=covjson.MEDIA_ALIASES,
+            ),
+            Format(
+                "NetCDF", netcdf.MEDIA_TYPE, "nc", netcdf.encode, binary=True,
+                aliases=("netcdf4", "nc"), media_aliases=netcdf.MEDIA_ALIASES,
+            ),
+            Format(
+                "CSV", csv_text.MEDIA_TYPE, "csv", csv_text.encode, binary=False,
+                aliases=(), media_aliases=csv_text.MEDIA_ALIASES,
+            ),
+            Format(
+                "Zarr", zipped_zarr.MEDIA_TYPE, "zarr.zip", zipped_zarr.encode, binary=True,
+                aliases=("zip",), media_aliases=zipped_zarr.MEDIA_ALIASES,
+            ),
+        )
+    }
+)  # fmt: skip
+"""By key, the default first."""
+
+
+def negotiate(f: str | None, accept: str | None, available: Sequence[str] = tuple(FORMATS)) -> Format:
+    """Choose the format of an answer from the parameter ``f`` and the Accept header (OGC 19-086r6, clause 7.4).
+
+    Parameters
+    ----------
+    f : str or None
+        A key, an alias or a media type, in any case; wins over `accept`. Blank counts as absent.
+    accept : str or None
+        The Accept header. Where `f` is given, it only picks among the media types of that format.
+    available : sequence of str
+        Keys of the formats that may be chosen, the default first.
+
+    Returns
+    -------
+    Format
+        With the `media_type` that the answer should carry: the alias that the client asked for, else the canonical one.
+
+    Raises
+    ------
+    InvalidQueryError
+        If `f` names no available format.
+    NotAcceptableError
+        If there is no `f` and the client accepts none of the formats. HTML is none of them: pages are the server's.
+    """
+    formats = [FORMATS[key] for key in available]
+    if f is not None and f.strip():
+        chosen, asked = _named(f, formats)
+        if asked is None and accept:
+            asked = preferred(accept, chosen.media_types)
+        return replace(chosen, media_type=asked) if asked else chosen
+    if accept is None or not accept.strip():
+        return formats[0]
+    by_type = {media_type: known for known in reversed(formats) for media_type in known.media_types}
+    offered = [media_type for known in formats for media_type in known.media_types]
+    wanted = preferred(accept, offered)
+    if wanted is None:
+        raise NotAcceptableError(
+            "Accept",
+            "none of the accepted media types can be produced",
+            ", ".join(known.media_type for known in formats),
+        )
+    return replace(by_type[wanted], media_type=wanted)
+
+
+def _named(f: str, formats: Sequence[Format]) -> tuple[Format, str | None]:
+    """Return the format of a name, and the media type if the name was one."""
+    # A "+" that was not escaped in the URL arrives as a space; parameters of a media type do not matter.
+    name = f.strip().lower().replace(" ", "+")
+    media_type = name.partition(";")[0].rstrip("+")
+    for known in formats:
+        if name == known.key.lower() or name in known.aliases:
+            return known, None
+        if media_type in known.media_types:
+            return known, media_type
+    valid = ", ".join(known.key for known in formats)
+    raise InvalidQueryError("f", f"{f.strip()[:64]!r} is not a format of this collection", f"one of {valid}")

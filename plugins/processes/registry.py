@@ -1,0 +1,89 @@
+"""Which processes are there, and how is one of them run in a job?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from plugins.datacube.errors import UnknownError
+from plugins.datacube.library import Library
+from plugins.datacube.limits import Limits
+from plugins.jobs.child import Report
+from plugins.jobs.job import Outcome
+from plugins.processes import echo, subset
+from plugins.processes.context import ProcessContext
+from plugins.processes.process import Prepared, Process
+
+ENTRY: Final = "plugins.processes.registry:execute"
+"""The entry function for `plugins.jobs.runner.Runner`, whose context is a `ProcessContext`."""
+PRELOAD: Final = ("numpy", "zarr", "shapely", "plugins.processes.registry")
+"""Modules that the jobs need, for `plugins.jobs.runner.Runner`: imported, but not used, before the fork."""
+
+PROCESSES: Final[Mapping[str, Process]] = MappingProxyType(
+    {
+        process.id: process
+        for process in (
+            Process(
+                subset.DESCRIPTION,
+                "plugins.processes.processors.SubsetProcessor",
+                subset.validate,
+                subset.prepare,
+                subset.run,
+            ),
+            Process(
+                echo.DESCRIPTION,
+                "plugins.processes.processors.EchoProcessor",
+                echo.validate,
+                echo.prepare,
+                echo.run,
+                document=True,
+            ),
+        )
+    }
+)
+"""By identifier."""
+
+
+def get_process(process_id: str) -> Process:
+    """Return a process.
+
+    Raises
+    ------
+    UnknownError
+        If there is none of this identifier.
+    """
+    process = PROCESSES.get(process_id)
+    if process is None:
+        raise UnknownError(f"there is no process {process_id[:128]!r}")
+    return process
+
+
+def prepare(process_id: str, inputs: object, library: Library, limits: Limits) -> Prepared:
+    """Check a request completely, before a job is made of it.
+
+    Parameters
+    ----------
+    process_id : str
+    inputs : object
+        The member ``inputs`` of the execute request, as parsed from JSON.
+    library : Library
+    limits : Limits
+        Those of the way it will be run: at once, or as a job.
+
+    Raises
+    ------
+    UnknownError
+        If there is no such process.
+    InvalidQueryError, NoDataError, TooLargeError, DatasetError
+        What the run would raise before it reads.
+    """
+    process = get_process(process_id)
+    return process.prepare(process.validate(inputs), library, limits)
+
+
+def execute(process_id: str, inputs: dict[str, Any], context: ProcessContext, workdir: Path, report: Report) -> Outcome:
+    """Run a process in a job: the entry function of the runner. Raises what `prepare` and the run raise."""
+    process = get_process(process_id)
+    return process.run(process.validate(inputs), context.library(), context.limits, workdir, report)

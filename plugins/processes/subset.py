@@ -1,0 +1,271 @@
+"""How does an EDR query become a process: a file with a part of a collection?
+
+The inputs are the parameters of OGC API EDR by their own names (OGC 19-086r6, clause 8.2), so that a query which is
+too large for an immediate answer is sent again, unchanged, as a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from plugins.datacube.definition import ID_PATTERN
+from plugins.datacube.errors import InvalidQueryError, UnknownError
+from plugins.datacube.library import Library, OpenDatacube
+from plugins.datacube.limits import Limits, admit
+from plugins.datacube.parse import CRS_NAMES, OTHER_PARAMETERS, parse_query
+from plugins.datacube.plan import ReadPlan, plan_query
+from plugins.datacube.query import QUERY_TYPES
+from plugins.datacube.read import Cancel, read
+from plugins.formats.table import FORMATS, Format, negotiate
+from plugins.jobs.child import Report
+from plugins.jobs.job import Outcome
+from plugins.processes.process import Prepared
+from plugins.processes.schemas import BBOX, bbox_values
+from plugins.processes.validation import validate_inputs
+
+DEFAULT_FORMAT: Final = "NetCDF"
+READING_SHARE: Final = 0.8
+"""Of the progress of a job; the rest is writing."""
+MAX_TEXT: Final = 256 * 1024
+
+_TEXT_OR_NUMBER: Final = [{"type": "string", "maxLength": MAX_TEXT}, {"type": "number"}]
+CUSTOM: Final[Mapping[str, Any]] = {
+    "oneOf": [*_TEXT_OR_NUMBER, {"type": "array", "items": {"oneOf": _TEXT_OR_NUMBER}, "minItems": 1}]
+}
+"""A value, a list, or an interval ``a/b`` of a dimension."""
+
+DESCRIPTION: Final[Mapping[str, Any]] = {
+    "id": "subset",
+    "version": "1.0.0",
+    "title": "Subset of a collection",
+    "description": (
+        "Answers an OGC API EDR query as a file. The inputs have the names and forms of the EDR query parameters; "
+        "a custom dimension of the collection (a member, a step) is an input by its own name, or a member of "
+        "'dimensions'. A query that is too large for an immediate answer can be run as a job."
+    ),
+    "keywords": ["subset", "EDR", "position", "area", "cube", "NetCDF", "CSV", "CoverageJSON", "Zarr"],
+    "jobControlOptions": ["sync-execute", "async-execute", "dismiss"],
+    "outputTransmission": ["value", "reference"],
+    "inputs": {
+        "collection": {
+            "title": "Collection",
+            "description": "Identifier of the collection, as in /collections.",
+            "schema": {"type": "string", "pattern": f"^{ID_PATTERN.pattern}$"},
+            "minOccurs": 1,
+            "maxOccurs": 1,
+        },
+        "query": {
+            "title": "Query type",
+            "description": "position: values at points; area: cells in a polygon; cube: cells in a box.",
+            "schema": {"type": "string", "enum": list(QUERY_TYPES)},
+            "minOccurs": 1,
+            "maxOccurs": 1,
+        },
+        "coords": {
+            "title": "Coordinates",
+            "description": "Well-known text, longitude first. For position POINT or MULTIPOINT; for area POLYGON or "
+            "MULTIPOLYGON.",
+            "schema": {"type": "string", "maxLength": MAX_TEXT},
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+        "bbox": {
+            "title": "Bounding box",
+            "description": "For cube: west, south, east, north (or with lowest and highest level in third and sixth "
+            "place), as text, as array, or as a bounding box value.",
+            "schema": {
+                "oneOf": [
+                    {"type": "string", "maxLength": 1000},
+                    {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
+                    BBOX,
+                ]
+            },
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+        "datetime": {
+            "title": "Time",
+            "description": "An instant, an interval (start/end, '..' for an open end) or a comma list of instants.",
+            "schema": {"type": "string", "maxLength": MAX_TEXT},
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+        "z": {
+            "title": "Level",
+            "description": "A level, an interval (low/high) or a list of levels.",
+            "schema": CUSTOM,
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+        "parameter-name": {
+            "title": "Parameters",
+            "description": "Names of parameters, as comma list or array; all if absent.",
+            "schema": {
+                "oneOf": [
+                    {"type": "string", "maxLength": MAX_TEXT},
+                    {"type": "array", "items": {"type": "string", "maxLength": 1000}},
+                ]
+            },
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+        "crs": {
+            "title": "Coordinate reference system",
+            "description": "Of coords and bbox; CRS84 if absent.",
+            "schema": {"type": "string", "maxLength": 1000},
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+        "dimensions": {
+            "title": "Custom dimensions",
+            "description": "A value, list or interval for each custom dimension of the collection, by its name.",
+            "schema": {"type": "object", "additionalProperties": CUSTOM},
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+        "format": {
+            "title": "Format of the result",
+            "description": f"One of {', '.join(FORMATS)}, in any case.",
+            "schema": {"type": "string", "maxLength": 100, "default": DEFAULT_FORMAT},
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+    },
+    "outputs": {
+        "result": {
+            "title": "The subset",
+            "description": "A file in the format that was asked for.",
+            "schema": {
+                "oneOf": [
+                    {"type": "string", "contentMediaType": known.media_type, "contentEncoding": "binary"}
+                    if known.binary
+                    else {"type": "string", "contentMediaType": known.media_type}
+                    for known in FORMATS.values()
+                ]
+            },
+        }
+    },
+    "example": {
+        "inputs": {
+            "collection": "era5-like",
+            "query": "position",
+            "coords": "POINT(-3.5 50.7)",
+            "format": "CSV",
+        }
+    },
+}
+
+
+def validate(inputs: object) -> dict[str, Any]:
+    """Check the form of the inputs; see `plugins.processes.validation.validate_inputs`."""
+    checked = validate_inputs(inputs, DESCRIPTION["inputs"], CUSTOM)
+    for name in checked:
+        if name in OTHER_PARAMETERS and name not in DESCRIPTION["inputs"]:
+            # The parser lets these pass, because other parts of an EDR request answer to them; here nothing would.
+            valid = ", ".join(DESCRIPTION["inputs"])
+            raise InvalidQueryError(name, f"{name!r} is not an input of this process", valid)
+    return checked
+
+
+def prepare(inputs: Mapping[str, Any], library: Library, limits: Limits) -> Prepared:
+    """Check validated inputs against the collection, and say what the answer costs; nothing is read.
+
+    Raises
+    ------
+    InvalidQueryError
+        If an input is not valid for this collection, or the collection does not exist.
+    NoDataError
+        If nothing lies there.
+    TooLargeError
+        If it costs more than the limits allow.
+    DatasetError
+        If the collection cannot be opened, or not be queried.
+    """
+    _format(inputs)
+    opened, plan = _plan(inputs, library)
+    admit(plan.cost, limits)
+    return Prepared(dict(inputs), plan.cost, opened.cube.snapshot)
+
+
+def run(
+    inputs: Mapping[str, Any],
+    library: Library,
+    limits: Limits,
+    workdir: Path,
+    report: Report,
+    cancel: Cancel | None = None,
+) -> Outcome:
+    """Read the subset, and write it to a file in `workdir`. Raises as `prepare`, StorageError and CancelledError."""
+    written_as = _format(inputs)
+    opened, plan = _plan(inputs, library)
+    admit(plan.cost, limits)
+    cancel = cancel or Cancel()
+    report(0.0, "reading")
+    coverages = read(opened, plan, cancel, lambda fraction: report(READING_SHARE * fraction, "reading"))
+    report(READING_SHARE, "writing")
+    path = workdir / f"result.{written_as.extension}"
+    with path.open("wb") as file:
+        for part in written_as.encode(coverages):
+            cancel.raise_if_cancelled()
+            file.write(part)
+    name = f"{opened.cube.id}-{inputs['query']}.{written_as.extension}"
+    return Outcome(path, written_as.media_type, name)
+
+
+def _plan(inputs: Mapping[str, Any], library: Library) -> tuple[OpenDatacube, ReadPlan]:
+    try:
+        opened = library.get(inputs["collection"])
+    except UnknownError as error:
+        raise InvalidQueryError("collection", error.detail, ", ".join(library.ids()[:50])) from error
+    query = parse_query(inputs["query"], edr_parameters(inputs), opened.cube)
+    return opened, plan_query(opened.cube, query)
+
+
+def edr_parameters(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the inputs as the query parameters of the EDR request that asks for the same.
+
+    Examples
+    --------
+    >>> edr_parameters({"collection": "c", "query": "cube", "bbox": [0, 50.5, 2, 52], "dimensions": {"number": [1, 2]}})
+    {'bbox': '0,50.5,2,52', 'number': '1,2'}
+
+    Raises
+    ------
+    InvalidQueryError
+        If something is given twice.
+    """
+    raw: dict[str, str] = {}
+    for name, value in inputs.items():
+        if name in ("collection", "query", "format", "dimensions"):
+            continue
+        if name == "bbox" and not isinstance(value, str):
+            raw["bbox"] = _text(bbox_values("bbox", value))
+        else:
+            raw[name] = _text(value)
+    for name, value in inputs.get("dimensions", {}).items():
+        if name in DESCRIPTION["inputs"] or name in raw:
+            raise InvalidQueryError("dimensions", f"{name[:64]!r} is not a custom dimension, or is given twice")
+        raw[name] = _text(value)
+    box = inputs.get("bbox")
+    if isinstance(box, Mapping) and "crs" in box:
+        same = {str(box["crs"]).strip().lower(), raw.get("crs", str(box["crs"])).strip().lower()}
+        if len(same) > 1 and not CRS_NAMES.issuperset(same):
+            raise InvalidQueryError("crs", "crs and the bounding box name different reference systems", "one of them")
+        raw["crs"] = str(box["crs"])
+    return raw
+
+
+def _format(inputs: Mapping[str, Any]) -> Format:
+    try:
+        return negotiate(inputs.get("format") or DEFAULT_FORMAT, None)
+    except InvalidQueryError as error:
+        given = str(inputs.get("format"))[:64]
+        raise InvalidQueryError("format", f"{given!r} is not a format of this process", error.valid) from error
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(_text(item) for item in value)
+    return value if isinstance(value, str) else repr(value)

@@ -1,0 +1,148 @@
+"""Which datasets does the demonstration show, and how do they get into the data folder?
+
+Three are real, from the package iris-sample-data (UK Met Office, Open Government Licence); one is generated, and its
+title says so.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from plugins.datacube.definition import DatasetDefinition, Provider
+from plugins.datacube.errors import DatasetError
+from plugins.datacube.ingest.content import Progress
+from plugins.datacube.ingest.folders import dataset_folder
+from plugins.datacube.published import DOCUMENT
+
+PACKAGE: Final = "iris_sample_data"
+_OGL: Final = "https://www.nationalarchives.gov.uk/doc/open-government-licence/version/3/"
+_MET_OFFICE: Final = Provider("UK Met Office", ("producer", "licensor"), "https://www.metoffice.gov.uk/")
+_SAMPLES: Final = Provider("SciTools iris-sample-data", ("processor",), "https://github.com/SciTools/iris-sample-data")
+SYNTHETIC: Final = "era5-like"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One file of the sample data, and what to say about it."""
+
+    file: str
+    definition: DatasetDefinition
+
+
+SAMPLES: Final = (
+    Sample(
+        "ostia_monthly.nc",
+        DatasetDefinition(
+            id="ostia-sst",
+            href="",
+            title="OSTIA sea surface temperature, monthly means, tropical oceans",
+            description=(
+                "Monthly mean sea surface temperature of the tropics (from about 15 degrees south to 15 degrees north) from "
+                "April 2006 to September 2010, from the Operational Sea Surface Temperature and Ice Analysis (OSTIA) of the "
+                "UK Met Office."
+            ),
+            licence="OGL-UK-3.0",
+            licence_url=_OGL,
+            attribution="Contains public sector information of the UK Met Office, Open Government Licence v3.0",
+            keywords=("sea surface temperature", "OSTIA", "monthly mean", "ocean", "tropics"),
+            providers=(_MET_OFFICE, _SAMPLES),
+        ),
+    ),
+    Sample(
+        "A1B_north_america.nc",
+        DatasetDefinition(
+            id="hadcm3-a1b",
+            href="",
+            title="HadCM3 air temperature over North America, scenario A1B",
+            description=(
+                "Yearly mean surface air temperature over North America from 1860 to 2099, from a run of the UK Met Office's "
+                "climate model HadCM3 under the SRES scenario A1B. The calendar has 360 days a year."
+            ),
+            licence="OGL-UK-3.0",
+            licence_url=_OGL,
+            attribution="Contains public sector information of the UK Met Office, Open Government Licence v3.0",
+            keywords=("air temperature", "climate projection", "HadCM3", "A1B", "North America", "360_day"),
+            providers=(_MET_OFFICE, _SAMPLES),
+        ),
+    ),
+    Sample(
+        "orca2_votemper.nc",
+        DatasetDefinition(
+            id="orca2-temperature",
+            href="",
+            title="Ocean potential temperature on the ORCA2 grid",
+            description=(
+                "Sea water potential temperature near the surface on the curvilinear, tripolar ORCA2 grid (about 2 degrees) "
+                "of the ocean model NEMO."
+            ),
+            licence="OGL-UK-3.0",
+            licence_url=_OGL,
+            attribution="Contains public sector information of the UK Met Office, Open Government Licence v3.0",
+            keywords=("ocean", "potential temperature", "NEMO", "ORCA2", "curvilinear grid"),
+            providers=(_MET_OFFICE, _SAMPLES),
+        ),
+    ),
+)
+
+
+def publish_demonstration(data: Path, progress: Progress | None = None) -> tuple[str, ...]:
+    """Publish the demonstration datasets that are not there yet.
+
+    Parameters
+    ----------
+    data : Path
+        The data folder.
+    progress : callable, optional
+        ``progress(fraction, text)`` over all that is to be done.
+
+    Returns
+    -------
+    tuple of str
+        The ids of all demonstration datasets, those that were there already too.
+
+    Raises
+    ------
+    DatasetError
+        If something is to be published and the package with the sample data is not installed.
+    BusyError, StorageError
+        As `plugins.datacube.ingest.publish.publish`.
+    """
+    ids = (*(sample.definition.id for sample in SAMPLES), SYNTHETIC)
+    absent = [dataset_id for dataset_id in ids if not (dataset_folder(data, dataset_id) / DOCUMENT).exists()]
+    if not absent:
+        return ids
+    # Loading what writes costs a second, which a server that has everything does not need.
+    from plugins.datacube.ingest.publish import publish  # noqa: PLC0415
+    from plugins.datacube.synthetic import publish_synthetic  # noqa: PLC0415
+
+    def part(fraction: float, text: str, dataset_id: str) -> None:
+        if progress is not None:
+            progress((absent.index(dataset_id) + fraction) / len(absent), f"{dataset_id}: {text}")
+
+    for sample in SAMPLES:
+        name = sample.definition.id
+        if name in absent:
+            file = sample_folder() / sample.file
+            publish([file], sample.definition, data, lambda fraction, text, name=name: part(fraction, text, name))
+    if SYNTHETIC in absent:
+        publish_synthetic(data, lambda fraction, text: part(fraction, text, SYNTHETIC))
+    return ids
+
+
+def sample_folder() -> Path:
+    """Return the folder of the sample data, without importing its package.
+
+    Raises
+    ------
+    DatasetError
+        If the package is not installed.
+    """
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise DatasetError(
+            "the demonstration needs the package iris-sample-data: install it with pip install 'isopleth[demo]'"
+        )
+    return Path(spec.origin).parent / "sample_data"

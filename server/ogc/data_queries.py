@@ -1,0 +1,72 @@
+"""Which queries does a collection answer, where, and in which formats and reference systems?
+
+The ``data_queries``, ``crs`` and ``output_formats`` of a collection document (OGC 19-086r6, requirements
+/req/edr/rc-data-queries and /req/edr/rc-common-variables). QGIS, edr-xarray and the compliance suite read the formats
+both here and at the top of the collection, by exactly these names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plugins.formats.table import FORMATS
+
+from catalog.links import FrontUrls
+from plugins.datacube.axes import AxisKind
+from plugins.datacube.datacube import Datacube
+from plugins.datacube.query import QUERY_TYPES
+
+OUTPUT_FORMATS = tuple(FORMATS)
+DEFAULT_OUTPUT_FORMAT = "CoverageJSON"
+QUERY_TITLES = {
+    "position": "Values at one or more points",
+    "area": "Values of the cells inside a polygon",
+    "cube": "Values of the cells inside a box",
+}
+COORDS = {
+    "position": "Well Known Text POINT or MULTIPOINT, longitude first, in degrees: POINT(-30 0)",
+    "area": "Well Known Text POLYGON or MULTIPOLYGON, longitude first, in degrees",
+    "cube": "bbox=west,south,east,north in degrees; west > east crosses the antimeridian",
+}
+
+
+def query_types(cube: Datacube) -> tuple[str, ...]:
+    """Return the query types that a collection answers: all of them, or none where its grid is not supported."""
+    return () if cube.unsupported is not None else tuple(QUERY_TYPES)
+
+
+def query_url(cube: Datacube, urls: FrontUrls, query_type: str) -> str:
+    """Return the address of a query of a collection."""
+    return f"{urls.collection(cube.id)}/{query_type}"
+
+
+def crs_names(cube: Datacube) -> list[str]:
+    """Return the reference systems of coordinates, by names that QGIS and the compliance suite understand."""
+    return ["CRS:84"] if cube.grid.geographic else [cube.grid.crs]
+
+
+def data_queries(cube: Datacube, urls: FrontUrls) -> dict[str, Any]:
+    """Return the ``data_queries`` member of a collection document."""
+    return {name: {"link": query_link(cube, urls, name)} for name in query_types(cube)}
+
+
+def query_link(cube: Datacube, urls: FrontUrls, query_type: str) -> dict[str, Any]:
+    """Return the link of one query type, with its variables."""
+    variables: dict[str, Any] = {
+        "title": QUERY_TITLES[query_type],
+        "query_type": query_type,
+        "coords": {"description": COORDS[query_type]},
+        "output_formats": list(OUTPUT_FORMATS),
+        "default_output_format": DEFAULT_OUTPUT_FORMAT,
+        "crs_details": [{"crs": name, "wkt": cube.grid.crs_wkt} for name in crs_names(cube)],
+    }
+    if query_type == "cube":
+        level = cube.axis(AxisKind.Z)
+        variables["height_units"] = [level.units or "1"] if level is not None else []
+    return {
+        "href": query_url(cube, urls, query_type),
+        "rel": "data",
+        "type": FORMATS[DEFAULT_OUTPUT_FORMAT].media_type,
+        "title": QUERY_TITLES[query_type],
+        "variables": variables,
+    }

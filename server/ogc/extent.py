@@ -1,0 +1,122 @@
+"""Which part of space, time, height and every other dimension does a collection cover, in EDR's words?
+
+The ``extent`` of a collection document (OGC 19-086r6, requirement /req/edr/rc-extent): bounding boxes and intervals,
+and with them the values of each axis, so that a client can offer choices without reading data.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from plugins.datacube.axes import Axis, AxisKind
+from plugins.datacube.calendar import STANDARD, iso_duration
+from plugins.datacube.datacube import CRS84, Datacube
+
+LISTED_TIMES = 100
+"""Up to so many times are listed, even where a repeating interval would say the same."""
+LISTED_IRREGULAR_TIMES = 1000
+"""Up to so many times are listed where they are irregular."""
+
+PRESSURE_UNITS = {"Pa": 1.0, "hPa": 100.0, "mbar": 100.0, "millibar": 100.0, "millibars": 100.0, "kPa": 1000.0}
+"""Units of pressure by their factor to pascal."""
+LENGTH_UNITS = {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "km": 1000.0, "cm": 0.01}
+"""Units of length by their factor to metre."""
+
+
+def extent_document(cube: Datacube) -> dict[str, Any]:
+    """Return the ``extent`` member of a collection document.
+
+    Examples of the members: ``spatial.bbox`` is one box in degrees (CRS84); ``temporal.interval`` the first and last
+    time, ``temporal.values`` the times or ``Rn/start/period``; ``vertical`` and ``custom`` give their values as text.
+    """
+    box = cube.extent
+    document: dict[str, Any] = {
+        "spatial": {"bbox": [[float(box.west), float(box.south), float(box.east), float(box.north)]], "crs": CRS84}
+    }
+    if (time := cube.axis(AxisKind.T)) is not None and time.size:
+        document["temporal"] = temporal(time)
+    if (level := cube.axis(AxisKind.Z)) is not None and level.size:
+        document["vertical"] = vertical(level)
+    custom = [custom_dimension(axis) for axis in cube.custom_axes if axis.size]
+    if custom:
+        document["custom"] = custom
+    return document
+
+
+def temporal(axis: Axis) -> dict[str, Any]:
+    """Return the temporal extent: closed interval, values, and the temporal reference system as WKT 2."""
+    order = np.argsort(axis.values, kind="stable")
+    rising = axis.take(order)
+    first, last = rising.take(np.array([0, rising.size - 1])).texts()
+    return {"interval": [[first, last]], "values": time_values(rising), "trs": trs_wkt(axis.calendar)}
+
+
+def time_values(axis: Axis) -> list[str]:
+    """Return the times as a list, or as one ISO 8601 repeating interval where there are many.
+
+    A regular axis of n times is ``Rn/start/period``: n periods, each beginning at a time of the axis. An irregular
+    axis too long to list is given as the interval that it covers.
+    """
+    if axis.size <= LISTED_TIMES or (axis.step is None and axis.size <= LISTED_IRREGULAR_TIMES):
+        return axis.texts()
+    first, last = axis.take(np.array([0, axis.size - 1])).texts()
+    if axis.step is None:
+        return [f"{first}/{last}"]
+    return [f"R{axis.size}/{first}/{iso_duration(int(axis.step))}"]
+
+
+def trs_wkt(calendar: str) -> str:
+    """Return a temporal reference system as WKT 2 (OGC 18-010r7, clause 14) that names the calendar."""
+    name = "proleptic Gregorian" if calendar in STANDARD else calendar
+    return (
+        f'TIMECRS["DateTime",TDATUM["Calendar time",CALENDAR["{name}"],TIMEORIGIN[1970-01-01T00:00:00Z]],'
+        'CS[TemporalDateTime,1],AXIS["time (T)",future]]'
+    )
+
+
+def vertical(axis: Axis) -> dict[str, Any]:
+    """Return the vertical extent; the values are text in stored order, the interval is (lowest number, highest)."""
+    texts = axis.texts()
+    low, high = int(np.argmin(axis.values)), int(np.argmax(axis.values))
+    return {"interval": [[texts[low], texts[high]]], "values": texts, "vrs": vrs_wkt(axis)}
+
+
+def vrs_wkt(axis: Axis) -> str:
+    """Return the vertical reference system as WKT 2: heights, depths, pressures, or a parametric level."""
+    name = quoted(axis.standard_name or axis.long_name or axis.name)
+    unit = (axis.units or "").strip()
+    direction = axis.positive if axis.positive in ("up", "down") else "unspecified"
+    if unit in LENGTH_UNITS:
+        up = direction if direction != "unspecified" else "up"
+        return (
+            f'VERTCRS["{name}",VDATUM["unknown"],CS[vertical,1],AXIS["{name}",{up}],'
+            f'LENGTHUNIT["{quoted(unit)}",{LENGTH_UNITS[unit]:g}]]'
+        )
+    factor = PRESSURE_UNITS.get(unit, 1.0)
+    direction = "down" if unit in PRESSURE_UNITS else direction
+    return (
+        f'PARAMETRICCRS["{name}",PDATUM["{name}"],CS[parametric,1],AXIS["{name}",{direction}],'
+        f'PARAMETRICUNIT["{quoted(unit) or "1"}",{factor:g}]]'
+    )
+
+
+def custom_dimension(axis: Axis) -> dict[str, Any]:
+    """Return a custom dimension (members, steps, percentiles) with every value written out as text."""
+    texts = axis.texts()
+    if axis.values.dtype.kind in "iuf":
+        low, high = texts[int(np.argmin(axis.values))], texts[int(np.argmax(axis.values))]
+    else:
+        low, high = texts[0], texts[-1]
+    return {
+        "id": axis.name,
+        "interval": [[low, high]],
+        "values": texts,
+        "reference": axis.standard_name or axis.long_name or axis.name,
+    }
+
+
+def quoted(text: str) -> str:
+    """Return text that can stand between the quotation marks of WKT."""
+    return text.replace('"', "'")

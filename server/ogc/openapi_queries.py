@@ -1,0 +1,173 @@
+"""How is each data query of each collection asked, exactly, for this very dataset?
+
+Path items of position, area and cube (OGC 19-086r6, clause 8): the parameters that this collection has, with examples
+that are in its extent and give data. The height is there only where there is a vertical axis, and each custom
+dimension is a parameter of its own name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from plugins.datacube.axes import Axis, AxisKind
+from plugins.datacube.datacube import Datacube
+from plugins.formats.table import FORMATS
+from server.ogc.data_queries import COORDS, QUERY_TITLES, crs_names, query_types
+from server.ogc.openapi_schemas import STRING, parameter, query_parameter, response, schema
+
+FORM = "application/x-www-form-urlencoded"
+NUMBER: dict[str, Any] = {"type": "number"}
+DATETIME = (
+    "An instant (2020-01-01T00:00:00Z), an interval (2020-01-01/2020-02-01) with open ends as .. "
+    "(../2020-02-01), or a list of instants; a date without a time covers the day. Without it: all times."
+)
+LEVELS = "A level, an interval of levels (500/850), or a list of levels (500,850). Without it: all levels."
+MEMBERS = "A value, a list of values, or, for numbers, an interval (1/5). Without it: all values."
+
+
+def query_paths(cube: Datacube) -> dict[str, Any]:
+    """Return the path items of the queries of one collection, by path below ``/ogc``."""
+    return {f"/collections/{cube.id}/{name}": query_path(cube, name) for name in query_types(cube)}
+
+
+def query_path(cube: Datacube, query_type: str) -> dict[str, Any]:
+    """Return the path item of one query: GET, and POST with the same parameters in its body."""
+    parameters = query_parameters(cube, query_type)
+    common = {"tags": [cube.id], "description": QUERY_TITLES[query_type] + f" of {cube.title or cube.id}."}
+    fields = {one["name"]: {**one["schema"], "description": one["description"]} for one in parameters}
+    body = {
+        "type": "object",
+        "required": [one["name"] for one in parameters if one["required"]],
+        "properties": {**fields, "f": {"type": "string", "enum": list(FORMATS)}},
+        "additionalProperties": False,
+    }
+    example = {one["name"]: one["example"] for one in parameters if "example" in one}
+    return {
+        "get": {
+            "operationId": f"{cube.id}.{query_type}",
+            "summary": QUERY_TITLES[query_type],
+            **common,
+            "parameters": [*parameters, parameter("f")],
+            "responses": query_responses(cached=True),
+        },
+        "post": {
+            "operationId": f"{cube.id}.{query_type}.post",
+            "summary": f"{QUERY_TITLES[query_type]}, with the parameters in the body",
+            **common,
+            "requestBody": {
+                "required": True,
+                "content": {
+                    FORM: {"schema": body, "example": example, "encoding": encodings(fields)},
+                    "application/json": {"schema": body, "example": example},
+                },
+            },
+            "responses": query_responses(cached=False),
+        },
+    }
+
+
+def encodings(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return how lists stand in a form: with commas, as in the query string."""
+    return {name: {"style": "form", "explode": False} for name, shape in fields.items() if shape.get("type") == "array"}
+
+
+def query_responses(*, cached: bool) -> dict[str, Any]:
+    """Return every response that a data query can have."""
+    content = {
+        media_type: {
+            "schema": schema("coverageJson")
+            if form.key == "CoverageJSON"
+            else {"type": "string", **({"format": "binary"} if form.binary else {})}
+        }
+        for form in FORMATS.values()
+        for media_type in form.media_types
+    }
+    headers = {
+        "Content-Crs": {"description": "Reference system of the coordinates in the answer.", "schema": STRING},
+        "ETag": {"description": "State of the data and the query.", "schema": STRING},
+        "Link": {"description": "The collection, and this query.", "schema": STRING},
+    }
+    return {
+        "200": {"description": "The data.", "headers": headers, "content": content},
+        "204": response("noData"),
+        **({"304": response("notModified")} if cached else {}),
+        "400": response("badRequest"),
+        "404": response("notFound"),
+        "406": response("notAcceptable"),
+        "413": response("tooLarge"),
+        "500": response("serverError"),
+        "502": response("storageError"),
+        "503": response("unavailable"),
+    }
+
+
+def query_parameters(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
+    """Return the parameters of one query of one collection, but ``f``."""
+    found = [where(cube, query_type)]
+    names = list(cube.parameters)
+    if names:
+        choice = "|".join(re.escape(name) for name in names)
+        found.append(
+            query_parameter(
+                "parameter-name",
+                f"One or more of {', '.join(names)}, with commas between. Without it: all.",
+                {"type": "string", "pattern": f"^({choice})(,({choice}))*$"},
+                example=names[0],
+            )
+        )
+    if (time := cube.axis(AxisKind.T)) is not None and time.size:
+        found.append(query_parameter("datetime", DATETIME, STRING, example=one_text(time)))
+    if (level := cube.axis(AxisKind.Z)) is not None and level.size:
+        unit = f" In {level.units}." if level.units else ""
+        found.append(query_parameter("z", LEVELS + unit, STRING, example=one_text(level)))
+    found.append(
+        query_parameter("crs", "Reference system of the coordinates.", {"type": "string", "enum": crs_names(cube)})
+    )
+    taken = {one["name"] for one in found} | {"f", "bbox", "coords"}
+    found += [
+        query_parameter(axis.name, f"{axis.long_name or axis.name}. {MEMBERS}", STRING, example=one_text(axis))
+        for axis in cube.custom_axes
+        if axis.size and axis.name not in taken
+    ]
+    return found
+
+
+def where(cube: Datacube, query_type: str) -> dict[str, Any]:
+    """Return the parameter that says where: ``bbox`` of a cube, else ``coords``; its example gives data."""
+    west, south, east, north = example_box(cube)
+    if query_type == "cube":
+        shape = {"type": "array", "items": NUMBER, "minItems": 4, "maxItems": 6}
+        return query_parameter("bbox", COORDS["cube"], shape, required=True, example=[west, south, east, north])
+    example = f"POINT({west:g} {south:g})"
+    if query_type == "area":
+        ring = ((west, south), (east, south), (east, north), (west, north), (west, south))
+        example = f"POLYGON(({','.join(f'{x:g} {y:g}' for x, y in ring)}))"
+    return query_parameter("coords", COORDS[query_type], STRING, required=True, example=example)
+
+
+def example_box(cube: Datacube) -> tuple[float, float, float, float]:
+    """Return a small box around the cells in the middle of the grid, its corners on cell centres; in degrees."""
+    x, y = cube.axis(AxisKind.X), cube.axis(AxisKind.Y)
+    if x is None or y is None or not x.size or not y.size:
+        box = cube.extent
+        return box.west, box.south, box.east, box.north
+    west, east = middle(x)
+    south, north = middle(y)
+    if cube.grid.geographic and east > 180:
+        west, east = west - 360, east - 360
+    return west, south, east, north
+
+
+def middle(axis: Axis) -> tuple[float, float]:
+    """Return two values beside each other in the middle of an axis, rising."""
+    at = max(0, axis.size // 2 - 1)
+    two = np.sort(axis.values[at : at + 2].astype(np.float64))
+    return round(float(two[0]), 6), round(float(two[-1]), 6)
+
+
+def one_text(axis: Axis) -> str:
+    """Return the first value of an axis as text."""
+    return axis.take(np.array([0])).texts()[0]

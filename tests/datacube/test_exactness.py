@@ -1,0 +1,177 @@
+"""Do random queries on stores whose every value can be recomputed give exactly those values, where the axes say?"""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import shapely
+
+from plugins.datacube.axes import AxisKind
+from plugins.datacube.chunks import ChunkCache
+from plugins.datacube.coverage import Coverage
+from plugins.datacube.definition import DatasetDefinition
+from plugins.datacube.errors import NoDataError
+from plugins.datacube.library import OpenDatacube, open_datacube
+from plugins.datacube.parse import parse_query
+from plugins.datacube.plan import plan_query
+from plugins.datacube.read import Cancel, read
+
+STORES = {
+    "time-series": ("--years", "0.03", "--resolution", "5", "--chunks", "time-series"),
+    "map": ("--years", "0.03", "--resolution", "5", "--chunks", "map", "--shards"),
+    "balanced": ("--years", "0.03", "--resolution", "5", "--chunks", "balanced", "--shards"),
+    "levels": (
+        "--years",
+        "0.01",
+        "--resolution",
+        "10",
+        "--chunks",
+        "map",
+        "--levels",
+        "1000,850,500",
+        "--members",
+        "3",
+    ),
+}
+HOURS = {"time-series": 264, "map": 264, "balanced": 264, "levels": 96}
+START = np.datetime64("2020-01-01T00", "h")
+
+
+def opened_store(path: Path) -> OpenDatacube:
+    return open_datacube(DatasetDefinition("era5", str(path)))
+
+
+@pytest.fixture(scope="module", params=STORES)
+def store(request: pytest.FixtureRequest, era5_like: Callable[..., tuple[Path, ModuleType]]):
+    path, module = era5_like(*STORES[request.param], "--variables", "t2m,tp")
+    return request.param, opened_store(path), module
+
+
+def check(coverage: Coverage, module: ModuleType, inside: Callable[[float, float], bool] | None = None) -> int:
+    """Compare every value with the oracle, at the coordinates that the axes declare; return how many there were."""
+    axes = {axis.key: axis for axis in coverage.axes}
+    order = [axis.kind for axis in coverage.axes]
+    assert order == sorted(order, key=[AxisKind.CUSTOM, AxisKind.T, AxisKind.Z, AxisKind.Y, AxisKind.X].index)
+    mesh = dict(zip(axes, np.meshgrid(*(axis.values for axis in axes.values()), indexing="ij"), strict=True))
+    for name, values in coverage.ranges.items():
+        assert values.shape == coverage.shape
+        assert values.dtype == np.float32
+        expected = module.expected(
+            name,
+            mesh["t"].astype("datetime64[us]"),
+            mesh["y"],
+            mesh["x"],
+            level=mesh.get("z"),
+            member=mesh.get("number", 0),
+        )
+        if inside is None:
+            assert (values == expected).all()
+        else:
+            mask = np.array([[inside(x, y) for x in axes["x"].values] for y in axes["y"].values])
+            assert (values[..., mask] == expected[..., mask]).all()
+            assert np.isnan(values[..., ~mask]).all()
+    return sum(values.size for values in coverage.ranges.values())
+
+
+def answer(opened: OpenDatacube, kind: str, cache: ChunkCache | None = None, **raw: str) -> tuple[Coverage, ...]:
+    plan = plan_query(opened.cube, parse_query(kind, {k.replace("_", "-"): v for k, v in raw.items()}, opened.cube))
+    return read(opened, plan, Cancel(), cache=cache)
+
+
+def random_time(rng: np.random.Generator, hours: int) -> str:
+    first, last = sorted(int(h) for h in rng.integers(0, hours, 2))
+    last = min(last, first + 30)
+    return rng.choice([f"{START + first}:00Z", f"{START + first}:00Z/{START + last}:00Z", str(START + first)[:10]])
+
+
+def selectors(rng: np.random.Generator, store: str) -> dict[str, str]:
+    raw = {"datetime": random_time(rng, HOURS[store])}
+    if store == "levels":
+        raw["z"] = str(rng.choice(["850", "500/900", "1000,500", "../..", "800"]))
+        raw["number"] = str(rng.choice(["0", "1,2", "0/2", "2"]))
+        raw["parameter_name"] = str(rng.choice(["t", "t2m", "u,z", "t,t2m"]))
+    else:
+        raw["parameter_name"] = str(rng.choice(["t2m", "tp", "t2m,tp", ""]))
+    return raw
+
+
+# With the cache, and past it: both ways of reading must give the same.
+@pytest.mark.parametrize("capacity", [2**28, 0])
+def test_positions(store, capacity: int) -> None:
+    name, opened, module = store
+    rng = np.random.default_rng(1)
+    step = 360 / opened.cube.axis(AxisKind.X).size
+    cache = ChunkCache(capacity)
+    for _ in range(10):
+        lon, lat = float(rng.uniform(-360, 360)), float(rng.uniform(-90, 90))
+        coverages = answer(opened, "position", cache, coords=f"POINT({lon!r} {lat!r})", **selectors(rng, name))
+        for coverage in coverages:
+            axes = {axis.key: axis.values for axis in coverage.axes}
+            assert abs(axes["x"][0] - lon) <= step / 2
+            assert abs(axes["y"][0] - lat) <= step / 2
+            assert check(coverage, module) > 0
+
+
+@pytest.mark.parametrize("capacity", [2**28, 0])
+def test_cubes(store, capacity: int) -> None:
+    name, opened, module = store
+    rng = np.random.default_rng(2)
+    step = 360 / opened.cube.axis(AxisKind.X).size
+    stored = opened.cube.axis(AxisKind.X).values
+    latitudes = opened.cube.axis(AxisKind.Y).values
+    cache = ChunkCache(capacity)
+    for _ in range(10):
+        west, south = float(rng.uniform(-180, 180)), float(rng.uniform(-90, 80))
+        width, height = float(rng.uniform(step, 359)), float(rng.uniform(step, 90 - south))
+        east = west + width if west + width <= 180 else west + width - 360
+        bbox = f"{west!r},{south!r},{east!r},{south + height!r}"
+        for coverage in answer(opened, "cube", cache, bbox=bbox, **selectors(rng, name)):
+            check(coverage, module)
+            axes = {axis.key: axis.values for axis in coverage.axes}
+            inside = (stored - west) % 360 <= width
+            assert sorted(axes["x"] % 360) == sorted(stored[inside] % 360)
+            assert (np.diff(axes["x"]) == step).all()
+            assert axes["x"].min() >= west
+            assert list(axes["y"]) == [lat for lat in latitudes if south <= lat <= south + height]
+
+
+@pytest.mark.parametrize("capacity", [2**28, 0])
+def test_areas(store, capacity: int) -> None:
+    name, opened, module = store
+    rng = np.random.default_rng(3)
+    cache = ChunkCache(capacity)
+    for _ in range(5):
+        corners = rng.uniform([-180, -80], [180, 80], (7, 2))
+        polygon = shapely.convex_hull(shapely.MultiPoint(corners))
+        coords = shapely.to_wkt(polygon, rounding_precision=-1)
+        for coverage in answer(opened, "area", cache, coords=coords, **selectors(rng, name)):
+            check(coverage, module, lambda x, y, p=polygon: shapely.intersects_xy(p, x, y))
+
+
+def test_points_of_one_request(store) -> None:
+    name, opened, module = store
+    rng = np.random.default_rng(4)
+    points = rng.uniform([-180, -90], [180, 90], (20, 2))
+    coords = "MULTIPOINT(" + ",".join(f"({x!r} {y!r})" for x, y in points.tolist()) + ")"
+    coverages = answer(opened, "position", coords=coords, parameter_name="t2m", datetime="2020-01-02")
+    assert len(coverages) == 20
+    for coverage, (x, y) in zip(coverages, points, strict=True):
+        axes = {axis.key: axis.values for axis in coverage.axes}
+        assert abs(axes["x"][0] - x) <= 5
+        assert abs(axes["y"][0] - y) <= 5
+        assert coverage.shape[-3:] == (24, 1, 1)
+        check(coverage, module)
+
+
+def test_a_whole_store_in_one_answer(store) -> None:
+    name, opened, module = store
+    total = sum(check(coverage, module) for coverage in answer(opened, "cube", bbox="-180,-90,180,90"))
+    assert total == sum(np.prod(parameter.shape) for parameter in opened.cube.parameters.values())
+
+
+def test_nothing_outside_the_times_of_the_store(store) -> None:
+    _, opened, _ = store
+    with pytest.raises(NoDataError, match="2020-01-01T00:00:00Z to 2020-01-"):
+        answer(opened, "position", coords="POINT(0 0)", datetime="2019-12-31T00:00Z")

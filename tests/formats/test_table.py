@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.datacube.errors import InvalidQueryError, NotAcceptableError
+from plugins.formats.accept import parse_accept, preferred
+from plugins.formats.table import FORMATS, negotiate
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+COVJSON_READER = (
+    'application/prs.coverage+cbor; q=1.0, application/prs.coverage+json; profile="http://x"; q=0.5, '
+    "application/ld+json; q=0.1, application/json; q=0.1"
+)
+
+
+@pytest.mark.parametrize(
+    ("f", "accept", "key", "content_type"),
+    [
+        (None, None, "CoverageJSON", "application/prs.coverage+json"),
+        (None, "", "CoverageJSON", "application/prs.coverage+json"),
+        ("", None, "CoverageJSON", "application/prs.coverage+json"),
+        (None, "*/*", "CoverageJSON", "application/prs.coverage+json"),
+        (None, BROWSER, "CoverageJSON", "application/prs.coverage+json"),
+        (None, COVJSON_READER, "CoverageJSON", "application/prs.coverage+json"),
+        (None, "application/json", "CoverageJSON", "application/json"),
+        (None, "application/vnd.cov+json", "CoverageJSON", "application/vnd.cov+json"),
+        (None, "application/vnd.cov+json, */*", "CoverageJSON", "application/vnd.cov+json"),
+        (None, "application/*", "CoverageJSON", "application/prs.coverage+json"),
+        (None, "text/csv", "CSV", "text/csv; charset=utf-8"),
+        (None, "text/*", "CSV", "text/csv; charset=utf-8"),
+        (None, "TEXT/CSV;Q=0.4", "CSV", "text/csv; charset=utf-8"),
+        (None, "application/x-netcdf, application/json;q=0.9", "NetCDF", "application/x-netcdf"),
+        (None, "application/netcdf;q=0.1, application/json;q=0.2", "CoverageJSON", "application/json"),
+        (None, "application/prs.coverage+json;q=0, */*;q=0.1", "CoverageJSON", "application/vnd.cov+json"),
+        (None, "application/*;q=0, */*;q=0.1", "CSV", "text/csv; charset=utf-8"),
+        (None, "application/zip", "Zarr", "application/zip"),
+        ("CoverageJSON", None, "CoverageJSON", "application/prs.coverage+json"),
+        ("coveragejson", "text/csv", "CoverageJSON", "application/prs.coverage+json"),
+        ("COVJSON", BROWSER, "CoverageJSON", "application/prs.coverage+json"),
+        ("json", "application/json, text/csv", "CoverageJSON", "application/json"),
+        ("application/prs.coverage+json", None, "CoverageJSON", "application/prs.coverage+json"),
+        ("application/prs.coverage json", None, "CoverageJSON", "application/prs.coverage+json"),
+        ("application/vnd.cov+json; profile=x", None, "CoverageJSON", "application/vnd.cov+json"),
+        ("NetCDF", "application/json", "NetCDF", "application/netcdf"),
+        ("netcdf4", None, "NetCDF", "application/netcdf"),
+        (" nc ", None, "NetCDF", "application/netcdf"),
+        ("csv", None, "CSV", "text/csv; charset=utf-8"),
+        ("text/csv", None, "CSV", "text/csv; charset=utf-8"),
+        ("zarr", None, "Zarr", "application/zip"),
+        ("zip", None, "Zarr", "application/zip"),
+    ],
+)
+def test_negotiation(f: str | None, accept: str | None, key: str, content_type: str) -> None:
+    chosen = negotiate(f, accept)
+    assert (chosen.key, chosen.content_type) == (key, content_type)
+    assert chosen.encode is FORMATS[key].encode
+
+
+@pytest.mark.parametrize("f", ["html", "geojson", "grib", "*/*", "text/html", "a" * 5000])
+def test_an_unknown_format_names_the_known_ones(f: str) -> None:
+    with pytest.raises(InvalidQueryError) as raised:
+        negotiate(f, "*/*")
+    assert not isinstance(raised.value, NotAcceptableError)
+    assert raised.value.parameter == "f"
+    assert raised.value.valid == "one of CoverageJSON, NetCDF, CSV, Zarr"
+    assert len(raised.value.detail) < 200
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/png;q=1", "*/*;q=0", "nonsense", "text/csv;q=2", "*/csv"])
+def test_nothing_acceptable(accept: str) -> None:
+    with pytest.raises(NotAcceptableError):
+        negotiate(None, accept)
+
+
+def test_only_what_is_available() -> None:
+    assert negotiate(None, "text/csv;q=0.1, application/json", ["CSV", "NetCDF"]).key == "CSV"
+    assert negotiate(None, None, ["NetCDF", "CoverageJSON"]).key == "NetCDF"
+    with pytest.raises(InvalidQueryError) as raised:
+        negotiate("zarr", None, ["CoverageJSON", "CSV"])
+    assert raised.value.valid == "one of CoverageJSON, CSV"
+
+
+def test_names_and_media_types_are_unambiguous() -> None:
+    names = [name for known in FORMATS.values() for name in {known.key.lower(), *known.aliases}]
+    types = [media_type for known in FORMATS.values() for media_type in known.media_types]
+    assert len(names) == len(set(names))
+    assert len(types) == len(set(types))
+    assert all(text == text.lower() for text in names + types)
+    assert list(FORMATS) == ["CoverageJSON", "NetCDF", "CSV", "Zarr"]
+    assert [known.extension for known in FORMATS.values()] == ["covjson", "nc", "csv", "zarr.zip"]
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    parse_accept(text)
+    try:
+        negotiate(text, text)
+    except InvalidQueryError:
+        pass
+    try:
+        assert negotiate(None, text).key in FORMATS
+    except NotAcceptableError:
+        assert text.strip()
+
+
+media_types = st.sampled_from(["a/x", "a/y", "b/x"])
+ranges = st.tuples(st.sampled_from(["a/x", "a/y", "b/x", "a/*", "b/*", "*/*"]), st.integers(0, 10))
+
+
+@given(st.lists(ranges, max_size=6, unique_by=lambda each: each[0]), st.permutations(["a/x", "a/y", "b/x"]))
+def test_the_most_exact_range_decides(wanted: list[tuple[str, int]], offered: list[str]) -> None:
+    quality = dict(wanted)
+    header = ",".join(f"{media_type};q={q / 10}" for media_type, q in wanted)
+
+    def rank(media_type: str) -> int:
+        for name in (media_type, media_type[0] + "/*", "*/*"):
+            if name in quality:
+                return quality[name]
+        return 0
+
+    chosen = preferred(header, offered)
+    best = max(map(rank, offered))
+    if chosen is None:
+        assert best == 0
+    else:
+        assert rank(chosen) == best > 0

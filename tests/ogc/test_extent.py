@@ -1,0 +1,82 @@
+"""Are extents right for regular, irregular, descending and foreign axes?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyproj
+import pytest
+
+from plugins.datacube.axes import Axis, AxisKind
+from plugins.datacube.calendar import MICROSECONDS, Moment
+from server.ogc.extent import custom_dimension, temporal, time_values, trs_wkt, vertical, vrs_wkt
+
+HOUR = MICROSECONDS["hour"]
+
+
+def time_axis(numbers, calendar="standard"):
+    return Axis(AxisKind.T, "time", np.asarray(numbers, dtype=np.int64), calendar=calendar)
+
+
+def test_many_regular_times_are_a_repeating_interval():
+    (text,) = time_values(time_axis(np.arange(0, 5000) * HOUR))
+    assert text == "R5000/1970-01-01T00:00:00Z/PT1H"
+
+
+def test_many_irregular_times_are_the_interval_they_cover():
+    numbers = np.cumsum(np.arange(1, 1502)) * HOUR
+    (text,) = time_values(time_axis(numbers))
+    first, last = text.split("/")
+    assert np.datetime64(first.rstrip("Z")) == np.datetime64("1970-01-01T01")
+    assert np.datetime64(last.rstrip("Z")) == np.datetime64("1970-01-01") + np.timedelta64(1501 * 1502 // 2, "h")
+
+
+def test_some_hundred_irregular_times_are_listed():
+    assert len(time_values(time_axis(np.cumsum(np.arange(1, 402)) * HOUR))) == 401
+
+
+def test_falling_times_are_given_in_their_order():
+    extent = temporal(time_axis(np.arange(3)[::-1] * HOUR))
+    assert extent["interval"] == [["1970-01-01T00:00:00Z", "1970-01-01T02:00:00Z"]]
+    assert extent["values"][0] < extent["values"][-1]
+
+
+def test_a_calendar_with_30_february_names_itself():
+    start = Moment(1990, 2, 30).first("360_day")
+    extent = temporal(time_axis([start], "360_day"))
+    assert extent["interval"] == [["1990-02-30T00:00:00Z", "1990-02-30T00:00:00Z"]]
+    assert 'CALENDAR["360_day"]' in extent["trs"]
+
+
+@pytest.mark.parametrize("calendar", ["standard", "360_day", "noleap"])
+def test_the_temporal_reference_system_is_wkt(calendar):
+    assert pyproj.CRS.from_wkt(trs_wkt(calendar)).type_name == "Temporal CRS"
+
+
+@pytest.mark.parametrize(
+    ("units", "standard_name", "kind"),
+    [
+        ("m", "height", "Vertical CRS"),
+        ("hPa", "air_pressure", "Other CRS"),
+        ("1", "atmosphere_sigma_coordinate", "Other CRS"),
+        (None, None, "Other CRS"),
+        ('odd "unit"', 'name "quoted"', "Other CRS"),
+    ],
+)
+def test_the_vertical_reference_system_is_wkt(units, standard_name, kind):
+    axis = Axis(AxisKind.Z, "lev", np.array([2.0, 1.0]), units=units, standard_name=standard_name)
+    assert pyproj.CRS.from_wkt(vrs_wkt(axis)).type_name == kind
+
+
+def test_levels_are_text_in_stored_order():
+    extent = vertical(Axis(AxisKind.Z, "lev", np.array([1000.0, 850.5, 500.0]), units="hPa"))
+    assert extent["interval"] == [["500", "1000"]]
+    assert extent["values"] == ["1000", "850.5", "500"]
+
+
+def test_every_value_of_a_custom_dimension_is_written_out():
+    numbers = custom_dimension(Axis(AxisKind.CUSTOM, "step", np.array([24, 0, 12])))
+    assert numbers["interval"] == [["0", "24"]]
+    assert numbers["values"] == ["24", "0", "12"]
+    words = custom_dimension(Axis(AxisKind.CUSTOM, "expver", np.array(["0005", "0001"]), long_name="version"))
+    assert words["interval"] == [["0005", "0001"]]
+    assert words["reference"] == "version"

@@ -1,0 +1,55 @@
+"""Does a client find everything from the landing page, and is what the server declares true?"""
+
+from __future__ import annotations
+
+from edr_pydantic.capabilities import ConformanceModel, LandingPageModel
+
+from catalog.links import FrontUrls
+from server.ogc.conformance import conformance
+from server.ogc.landing import landing, landing_document
+
+
+def test_the_landing_page_is_that_of_edr(site):
+    response = site.get(landing)
+    page = LandingPageModel.model_validate_json(response.content())
+    relations = {link.rel for link in page.links}
+    assert {"self", "service-desc", "conformance", "data"} <= relations
+    assert "http://www.opengis.net/def/rel/ogc/1.0/processes" in relations
+
+
+def test_no_link_leads_to_what_is_not_served(site):
+    links = site.document(landing)["links"]
+    assert not [link for link in links if "TileMatrixSets" in link["href"] or "jsonld" in link["href"]]
+    assert all(link["href"].startswith("http://127.0.0.1:8000") for link in links)
+
+
+def test_the_links_have_the_address_of_the_request(site):
+    page = landing_document(site.service, FrontUrls("https://weather.example/prefix"))
+    assert page["links"]
+    assert all(link["href"].startswith("https://weather.example/prefix") for link in page["links"])
+
+
+def test_the_openapi_link_has_the_type_that_the_compliance_suite_sends_as_accept(site):
+    (link,) = [link for link in site.document(landing)["links"] if link["rel"] == "service-desc"]
+    assert link["type"] == "application/vnd.oai.openapi+json;version=3.0"
+    assert link["href"] == "http://127.0.0.1:8000/ogc/openapi"
+
+
+def test_the_declared_classes(site):
+    classes = ConformanceModel.model_validate_json(site.get(conformance).content()).conformsTo
+    assert len(set(classes)) == len(classes)
+    assert {
+        "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
+        "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/oas30",
+        "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
+        "http://www.opengis.net/spec/ogcapi-edr-1/1.0/conf/core",
+        "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/collections",
+        "https://www.opengis.net/spec/ogcapi-edr-1/1.2/conf/covjson",
+    } <= set(classes)
+    assert not [name for name in classes if "geojson" in name or "callback" in name]
+
+
+def test_the_fronts_add_their_classes(site_of, stores):
+    site = site_of([], extra_conformance=("http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/dismiss",))
+    classes = site.document(conformance)["conformsTo"]
+    assert "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/dismiss" in classes
