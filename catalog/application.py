@@ -73,6 +73,7 @@ def stac_application(
     identifier: str = "isopleth",
     title: str = "Isopleth",
     description: str = "Weather and climate datacubes",
+    body_limit: int = 1 << 20,
 ) -> FastAPI:
     """Return the STAC API as an ASGI application, to be mounted at `catalog.links.STAC_PATH`.
 
@@ -85,6 +86,8 @@ def stac_application(
         scheme and host of each request. Forwarding headers are never trusted here.
     identifier, title, description : str
         Of the landing page.
+    body_limit : int
+        Bytes of the body of ``POST /search``; a larger one is refused with 413.
     """
     settings = Settings(
         stac_fastapi_title=title,
@@ -123,7 +126,9 @@ def stac_application(
         search_post_request_model=create_post_request_model(paging, base_model=SearchBody),
         items_get_request_model=items_request,
         collections_get_request_model=CollectionsRequest,
+        # The last one is the outermost.
         middlewares=[
+            Middleware(failures.BodyLimit, limit=body_limit),
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],
@@ -131,7 +136,7 @@ def stac_application(
                 allow_headers=["*"],
                 expose_headers=["Link"],
                 max_age=600,
-            )
+            ),
         ],
     )
     # stac-fastapi makes its own links (in extensions) from the router's prefix, which a mount does not set.

@@ -1,21 +1,24 @@
 """By which links and assets does a STAC collection lead to its data?
 
 One Zarr group is published under two asset keys, because clients know different media types for it: xpystac and QGIS
-look for ``application/vnd+zarr``, the STAC best practice for Zarr asks for ``application/vnd.zarr; version=3``.
+look for ``application/vnd+zarr``, the STAC best practice for Zarr asks for ``application/vnd.zarr`` with its version.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from catalog.links import FrontUrls
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.definition import DatasetDefinition
 
+type ZarrFormat = Literal[2, 3]
+"""The format in which ``/zarr/{collection}`` shows a store."""
+
 ZARR_LEGACY = "application/vnd+zarr"
-ZARR_V3 = "application/vnd.zarr; version=3"
+ZARR_STANDARD: dict[ZarrFormat, str] = {2: "application/vnd.zarr; version=2", 3: "application/vnd.zarr; version=3"}
 JSON = "application/json"
 GEOJSON = "application/geo+json"
 PROCESSES_RELATION = "http://www.opengis.net/def/rel/ogc/1.0/processes"
@@ -24,10 +27,10 @@ _LICENCE_ID = re.compile(r"[\w\-.+]+", re.ASCII)
 _DEPRECATED_LICENCES = frozenset({"proprietary", "various"})
 
 
-def assets(cube: Datacube, urls: FrontUrls) -> dict[str, dict[str, Any]]:
-    """Return the assets of a collection or of an item: its Zarr group, twice."""
+def assets(cube: Datacube, urls: FrontUrls, zarr_format: ZarrFormat = 3) -> dict[str, dict[str, Any]]:
+    """Return the assets of a collection or of an item: its Zarr group, as ``zarr`` and as ``zarr-v3`` (or ``-v2``)."""
     href = urls.zarr(cube.id)
-    group = {"zarr:consolidated": True, "zarr:node_type": "group", "zarr:zarr_format": 3}
+    group = {"zarr:consolidated": True, "zarr:node_type": "group", "zarr:zarr_format": zarr_format}
     return {
         "zarr": {
             "href": href,
@@ -38,9 +41,9 @@ def assets(cube: Datacube, urls: FrontUrls) -> dict[str, dict[str, Any]]:
             **group,
             "xarray:open_kwargs": {"engine": "zarr", "chunks": {}},
         },
-        "zarr-v3": {
+        f"zarr-v{zarr_format}": {
             "href": href,
-            "type": ZARR_V3,
+            "type": ZARR_STANDARD[zarr_format],
             "title": "Zarr store (the same, under its standard media type)",
             "roles": ["data"],
             **group,
@@ -48,13 +51,18 @@ def assets(cube: Datacube, urls: FrontUrls) -> dict[str, dict[str, Any]]:
     }
 
 
-def links(cube: Datacube, urls: FrontUrls) -> list[dict[str, Any]]:
+def links(cube: Datacube, urls: FrontUrls, zarr_format: ZarrFormat = 3) -> list[dict[str, Any]]:
     """Return the links that lead from a collection to the other fronts, its licence and its origin.
 
     A dataset that cannot be queried has none to EDR and the processes: no link leads to a refusal.
     """
     found: list[dict[str, Any]] = [
-        {"rel": "store", "href": urls.zarr(cube.id), "type": ZARR_V3, "title": "Root of the Zarr store"}
+        {
+            "rel": "store",
+            "href": urls.zarr(cube.id),
+            "type": ZARR_STANDARD[zarr_format],
+            "title": "Root of the Zarr store",
+        }
     ]
     if cube.unsupported is None:
         found += [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pystac
 
-from catalog.assets import GEOJSON, assets, licence, links
+from catalog.assets import GEOJSON, ZarrFormat, assets, licence, links
 from catalog.dimensions import dimensions, variables
 from catalog.document import EXTENSIONS, STAC_VERSION, Document
 from catalog.extents import extent_of
@@ -19,7 +19,7 @@ from plugins.datacube.datacube import Datacube
 KEYWORDS_LIMIT = 50
 
 
-def collection(cube: Datacube, urls: FrontUrls) -> Document:
+def collection(cube: Datacube, urls: FrontUrls, zarr_format: ZarrFormat = 3) -> Document:
     """Return the STAC Collection of a datacube.
 
     Beside the fields of the standard it carries ``isopleth:queryable`` (whether EDR and the processes can query it),
@@ -32,6 +32,8 @@ def collection(cube: Datacube, urls: FrontUrls) -> Document:
         The opened store; one that cannot be queried is described all the same.
     urls : FrontUrls
         Public addresses for links and assets.
+    zarr_format : {2, 3}
+        The format in which the raw Zarr view shows the store.
 
     Returns
     -------
@@ -52,11 +54,11 @@ def collection(cube: Datacube, urls: FrontUrls) -> Document:
     )
     document: Document = described.to_dict(include_self_link=False, transform_hrefs=False)
     document["stac_version"] = STAC_VERSION
-    document["links"] = links(cube, urls)
+    document["links"] = links(cube, urls, zarr_format)
     if has_item(cube):
         href = urls.stac_item(cube.id, item_id(cube))
         document["links"].append({"rel": "item", "href": href, "type": GEOJSON, "title": "The whole datacube"})
-    document["assets"] = assets(cube, urls)
+    document["assets"] = assets(cube, urls, zarr_format)
     return document
 
 

@@ -17,44 +17,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import orjson
-import shapely
 
-from catalog import tokens
+from catalog import tables, tokens
 from catalog.document import Document
-from catalog.footprints import as_geometry, footprint_of, intersects
+from catalog.footprints import intersects
 from catalog.repository import MATCHED_LIMIT, Heading, ItemQuery, Page
 from plugins.datacube.errors import BusyError, IsoplethError, StorageError, UnknownError
 
-SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
-_SCHEMA = """
-create table collections(id text primary key, json text not null, digest text) without rowid;
-create table items(
-  pk integer primary key autoincrement,
-  collection text not null references collections(id) on delete cascade,
-  id text not null,
-  t0 integer not null,
-  t1 integer not null,
-  wkb blob,
-  is_box integer not null,
-  json text not null,
-  unique(collection, id));
-create index items_by_time on items(t0 desc, pk desc);
-create index items_by_collection on items(collection, t0 desc, pk desc);
-create virtual table footprints using rtree(id, xmin, xmax, ymin, ymax, +west, +south, +east, +north);
-create trigger items_deleted after delete on items begin
-  delete from footprints where id in (old.pk * 2, old.pk * 2 + 1);
-end;
-"""
-# A footprint's id is the item's pk * 2, and pk * 2 + 1 for the part beyond the antimeridian. The R*Tree rounds to
-# float32, outwards; the auxiliary columns keep the exact box.
-_BOX = (
-    "select id >> 1 from footprints where xmin <= ? and xmax >= ? and ymin <= ? and ymax >= ?"
-    " and west <= ? and east >= ? and south <= ? and north >= ?"
-)
 
 
 class EmbeddedRepository:
@@ -93,19 +65,19 @@ class EmbeddedRepository:
     def upsert_collection(self, document: Document) -> None:
         """Put a collection in place of the one with the same id; its items stay."""
         with self._writing() as connection:
-            _put_collection(connection, document, None)
+            tables.put_collection(connection, document, None)
 
     def replace(self, document: Document, items: Sequence[Document], digest: str) -> None:
         """Put a harvested collection with exactly these items in place of what was there, in one transaction."""
         with self._writing() as connection:
-            _put_collection(connection, document, digest)
+            tables.put_collection(connection, document, digest)
             kept = orjson.dumps([item["id"] for item in items]).decode()
             connection.execute(
                 "delete from items where collection = ? and id not in (select value from json_each(?))",
                 (document["id"], kept),
             )
             for item in items:
-                _put_item(connection, item)
+                tables.put_item(connection, item)
 
     def get_collection(self, collection: str) -> Document | None:
         """Return a collection, or None."""
@@ -147,7 +119,7 @@ class EmbeddedRepository:
                 name = item["collection"]
                 if connection.execute("select 1 from collections where id = ?", (name,)).fetchone() is None:
                     raise UnknownError(f"there is no collection {name!r}")
-                _put_item(connection, item)
+                tables.put_item(connection, item)
                 count += 1
         return count
 
@@ -163,7 +135,7 @@ class EmbeddedRepository:
 
     def search(self, query: ItemQuery) -> Page:
         """Return a page of items, the latest first."""
-        where, values = _conditions(query)
+        where, values = tables.conditions(query)
         page_where, page_values = list(where), list(values)
         if query.token:
             start, pk = tokens.read(query.token, (int, int))
@@ -171,11 +143,11 @@ class EmbeddedRepository:
             page_values += [start, start, pk]
         with self._reading() as connection:
             rows = connection.execute(
-                f"select t0, pk, json from items{_where(page_where)} order by t0 desc, pk desc limit ?",  # noqa: S608
+                f"select t0, pk, json from items{tables.where(page_where)} order by t0 desc, pk desc limit ?",  # noqa: S608
                 (*page_values, query.limit + 1),
             ).fetchall()
             matched = connection.execute(
-                f"select count(*) from (select 1 from items{_where(where)} limit ?)",  # noqa: S608
+                f"select count(*) from (select 1 from items{tables.where(where)} limit ?)",  # noqa: S608
                 (*values, MATCHED_LIMIT + 1),
             ).fetchone()[0]
         following = tokens.write(rows[query.limit - 1][:2]) if len(rows) > query.limit else None
@@ -261,12 +233,12 @@ class EmbeddedRepository:
             connection.execute("begin immediate")
             try:
                 version = connection.execute("pragma user_version").fetchone()[0]
-                if version > SCHEMA_VERSION:
+                if version > tables.SCHEMA_VERSION:
                     raise StorageError("the catalogue was written by a later version of this software")
                 if version == 0:
-                    for statement in _statements(_SCHEMA):
+                    for statement in tables.creation():
                         connection.execute(statement)
-                    connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+                    connection.execute(f"pragma user_version = {tables.SCHEMA_VERSION}")
                 connection.execute("commit")
             except BaseException:
                 if connection.in_transaction:
@@ -275,72 +247,6 @@ class EmbeddedRepository:
 
 
 _inherited: list[sqlite3.Connection] = []
-
-
-def _put_collection(connection: sqlite3.Connection, document: Document, digest: str | None) -> None:
-    connection.execute(
-        "insert into collections(id, json, digest) values (?, ?, ?)"
-        " on conflict(id) do update set json = excluded.json, digest = excluded.digest",
-        (document["id"], orjson.dumps(document).decode(), digest),
-    )
-
-
-def _put_item(connection: sqlite3.Connection, item: Document) -> None:
-    place = footprint_of(item)
-    pk = connection.execute(
-        "insert into items(collection, id, t0, t1, wkb, is_box, json) values (?, ?, ?, ?, ?, ?, ?)"
-        " on conflict(collection, id) do update set t0 = excluded.t0, t1 = excluded.t1, wkb = excluded.wkb,"
-        " is_box = excluded.is_box, json = excluded.json returning pk",
-        (item["collection"], item["id"], place.start, place.end, place.wkb, place.is_box, orjson.dumps(item).decode()),
-    ).fetchone()[0]
-    connection.execute("delete from footprints where id in (?, ?)", (pk * 2, pk * 2 + 1))
-    for part, (west, south, east, north) in enumerate(place.boxes):
-        connection.execute(
-            "insert into footprints(id, xmin, xmax, ymin, ymax, west, south, east, north)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (pk * 2 + part, west, east, south, north, west, south, east, north),
-        )
-
-
-def _conditions(query: ItemQuery) -> tuple[list[str], list[Any]]:
-    """Return the conditions of a query as SQL with bound values; no value of a client ever becomes SQL text."""
-    where: list[str] = []
-    values: list[Any] = []
-    for column, names in (("collection", query.collections), ("id", query.ids)):
-        if names is not None:
-            where.append(f"{column} in (select value from json_each(?))")  # noqa: S608
-            values.append(orjson.dumps(names).decode())
-    if query.end is not None:
-        where.append("t0 <= ?")
-        values.append(query.end)
-    if query.start is not None:
-        where.append("t1 >= ?")
-        values.append(query.start)
-    if query.boxes is not None:
-        where.append(f"pk in ({' union '.join([_BOX] * len(query.boxes))})")
-        for west, south, east, north in query.boxes:
-            values += [east, west, north, south, east, west, north, south]
-        if query.geometry is None:
-            where.append("(is_box or footprint_intersects(wkb, ?))")
-            values.append(shapely.to_wkb(as_geometry(query.boxes)))
-    if query.geometry is not None:
-        where.append("wkb is not null and footprint_intersects(wkb, ?)")
-        values.append(query.geometry)
-    return where, values
-
-
-def _where(conditions: Sequence[str]) -> str:
-    return f" where {' and '.join(conditions)}" if conditions else ""
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script, so that they run inside our own transaction."""
-    statement = ""
-    for line in script.strip().splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

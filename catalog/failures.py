@@ -16,7 +16,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from catalog.search import VALID_BBOX, VALID_DATETIME
 from plugins.datacube.errors import BusyError, InvalidQueryError, IsoplethError, StorageError, UnknownError
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ STATUS: dict[type[IsoplethError], HTTPStatus] = {
     StorageError: HTTPStatus.BAD_GATEWAY,
 }
 
+VALID = {"bbox": VALID_BBOX, "datetime": VALID_DATETIME}
+
 
 def install(app: FastAPI) -> None:
     """Let every error of an application become a problem document."""
@@ -36,6 +40,41 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(IsoplethError, _known)
     app.add_exception_handler(Exception, _unexpected)
+
+
+class BodyLimit:
+    """ASGI middleware: read a request's body up to a limit, and refuse a larger one with 413."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its whole body, or answer it."""
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        messages: list[Message] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            messages.append(message)
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
+            if size > self._limit:
+                detail = f"the body is larger than {self._limit} bytes"
+                refusal = problem(
+                    Request(scope), HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", detail,
+                    headers={"Connection": "close"},
+                )  # fmt: skip
+                await refusal(scope, receive, send)
+                return
+        waiting = iter(messages)
+
+        async def replay() -> Message:
+            return next(waiting, None) or await receive()
+
+        await self._app(scope, replay, send)
 
 
 async def _known(request: Request, error: Exception) -> Response:
@@ -66,6 +105,12 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST:
+        # stac-fastapi refuses a bbox or a datetime in the query so, without naming it.
+        name = "bbox" if "bbox" in str(error.detail).lower() else "datetime"
+        if (value := request.query_params.get(name)) is not None:
+            refused = InvalidQueryError(name, f"{value[:128]!r} is not a valid {name}", VALID[name])
+            return await _known(request, refused)
     code = {404: UnknownError.code, 400: InvalidQueryError.code}.get(error.status_code, "http")
     return problem(request, status, code, str(error.detail), {}, dict(error.headers or {}))
 

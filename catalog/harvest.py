@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from catalog.assets import ZarrFormat
 from catalog.describe import collection
 from catalog.document import digest, relative_to
 from catalog.items import items
@@ -18,7 +19,7 @@ from catalog.links import FrontUrls
 from catalog.repository import Repository
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.errors import BusyError, IsoplethError, StorageError
-from plugins.datacube.library import Entry
+from plugins.datacube.library import Entry, OpenDatacube
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def harvest(entries: Iterable[Entry], repository: Repository, urls: FrontUrls) -
             failed[name] = entry.problem or "the dataset cannot be opened"
             continue
         try:
-            state = _put(entry.opened.cube, repository, urls, known.get(name))
+            state = _put(entry.opened, repository, urls, known.get(name))
         except (StorageError, BusyError):
             raise
         except IsoplethError as error:
@@ -89,13 +90,16 @@ def harvest(entries: Iterable[Entry], repository: Repository, urls: FrontUrls) -
     return HarvestReport(**states, removed=removed, failed=failed)
 
 
-def _put(cube: Datacube, repository: Repository, urls: FrontUrls, known: str | None) -> str:
+def _put(opened: OpenDatacube, repository: Repository, urls: FrontUrls, known: str | None) -> str:
     """Describe one datacube, and write it where its description differs from the known digest."""
+    cube = opened.cube
     last = _DESCRIBED.get(cube.id)
     if last is not None and last[0] is cube and last[1] == known:
         return "unchanged"
-    described = relative_to(collection(cube, urls), urls.base)
-    its_items = [relative_to(item, urls.base) for item in items(cube, urls)]
+    # The raw view shows a store as it is kept; an Icechunk repository is Zarr version 3.
+    zarr_format: ZarrFormat = 2 if opened.source.layout == "zarr2" else 3
+    described = relative_to(collection(cube, urls, zarr_format), urls.base)
+    its_items = [relative_to(item, urls.base) for item in items(cube, urls, zarr_format)]
     state = digest([described, *its_items])
     _DESCRIBED[cube.id] = (cube, state)
     if state == known:

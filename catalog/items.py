@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from catalog.assets import JSON, assets
+from catalog.assets import JSON, ZarrFormat, assets
 from catalog.dimensions import dimensions, variables
 from catalog.document import EXTENSIONS, STAC_VERSION, Document
 from catalog.extents import Box, box_of, interval_of, rfc3339
@@ -31,7 +31,7 @@ def has_item(cube: Datacube) -> bool:
     return None not in interval_of(cube)
 
 
-def items(cube: Datacube, urls: FrontUrls) -> tuple[Document, ...]:
+def items(cube: Datacube, urls: FrontUrls, zarr_format: ZarrFormat = 3) -> tuple[Document, ...]:
     """Return the items of a datacube: one or none.
 
     Parameters
@@ -40,6 +40,8 @@ def items(cube: Datacube, urls: FrontUrls) -> tuple[Document, ...]:
         The opened store.
     urls : FrontUrls
         Public addresses for the assets.
+    zarr_format : {2, 3}
+        The format in which the raw Zarr view shows the store.
     """
     start, end = interval_of(cube)
     if start is None or end is None:
@@ -63,7 +65,7 @@ def items(cube: Datacube, urls: FrontUrls) -> tuple[Document, ...]:
             "isopleth:snapshot": cube.snapshot,
         },
         "links": [{"rel": "collection", "type": JSON, "href": urls.stac_collection(cube.id)}],
-        "assets": assets(cube, urls),
+        "assets": assets(cube, urls, zarr_format),
     }
     return (document,)
 

@@ -25,9 +25,12 @@ from plugins.datacube.errors import InvalidQueryError
 PAGE_LIMIT = 1_000
 """A page has at most so many documents; a larger limit is cut to it (OGC API - Features, /rec/core/fc-limit)."""
 NAMES_LIMIT = 1_000
+NAME_LENGTH = 1_024
 TEXT_LIMIT = 100_000
 POSITIONS_LIMIT = 10_000
 _DEPTH_LIMIT = 8
+VALID_DATETIME = "an RFC 3339 date such as 2020-01-01T00:00:00Z, or two separated by '/', '..' for an open end"
+VALID_BBOX = "west,south,east,north in degrees, with south <= north (west > east crosses the antimeridian)"
 _GEOMETRIES = frozenset(
     {"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection"}
 )
@@ -93,7 +96,7 @@ def page_size(limit: int | None, default: int) -> int:
 
 def interval(text: str) -> tuple[int | None, int | None]:
     """Read an RFC 3339 instant or interval as microseconds since 1970, both ends inclusive; None is open."""
-    valid = "an RFC 3339 date such as 2020-01-01T00:00:00Z, or two separated by '/', '..' for an open end"
+    valid = VALID_DATETIME
     if len(text) > 128:
         raise InvalidQueryError("datetime", "the datetime is too long", valid)
     try:
@@ -107,7 +110,7 @@ def interval(text: str) -> tuple[int | None, int | None]:
 
 
 def _boxes(bbox: Sequence[float]) -> tuple[Box, ...]:
-    valid = "west,south,east,north in degrees, with south <= north (west > east crosses the antimeridian)"
+    valid = VALID_BBOX
     if len(bbox) not in (4, 6) or not all(math.isfinite(edge) for edge in bbox):
         raise InvalidQueryError("bbox", "the bbox must be four or six finite numbers", valid)
     half = len(bbox) // 2
@@ -172,4 +175,11 @@ def _names(parameter: str, names: Sequence[str] | None) -> tuple[str, ...] | Non
         return None
     if len(names) > NAMES_LIMIT:
         raise InvalidQueryError(parameter, f"there are more than {NAMES_LIMIT} names", f"at most {NAMES_LIMIT}")
+    for name in names:
+        try:
+            fits = len(name.encode()) <= NAME_LENGTH
+        except UnicodeEncodeError:
+            fits = False
+        if not fits:
+            raise InvalidQueryError(parameter, "one of the names cannot be an id", f"at most {NAME_LENGTH} bytes each")
     return tuple(names)

@@ -11,6 +11,7 @@ that needs them, so that ``--help`` and ``--version`` answer at once.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -87,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         if options.verb == "serve":
+            # On import it warns of settings that it does not find in the environment; ours come from elsewhere.
+            logging.getLogger("stac_fastapi").setLevel(logging.ERROR)
             from server.serve import serve
 
             return serve(options.sources, host=options.host, port=options.port, data=options.data)

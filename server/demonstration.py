@@ -38,16 +38,16 @@ SAMPLES: Final = (
         DatasetDefinition(
             id="ostia-sst",
             href="",
-            title="OSTIA sea surface temperature, monthly means, tropical oceans",
+            title="OSTIA sea surface temperature near the equator, monthly means",
             description=(
-                "Monthly mean sea surface temperature of the tropics (from about 15 degrees south to 15 degrees north) from "
-                "April 2006 to September 2010, from the Operational Sea Surface Temperature and Ice Analysis (OSTIA) of the "
-                "UK Met Office."
+                "Monthly mean sea surface temperature between 5 degrees south and 5 degrees north, April 2006 to "
+                "September 2010, from the Operational Sea Surface Temperature and Ice Analysis (OSTIA) of the UK Met "
+                "Office."
             ),
             licence="OGL-UK-3.0",
             licence_url=_OGL,
             attribution="Contains public sector information of the UK Met Office, Open Government Licence v3.0",
-            keywords=("sea surface temperature", "OSTIA", "monthly mean", "ocean", "tropics"),
+            keywords=("sea surface temperature", "OSTIA", "monthly mean", "ocean", "equator"),
             providers=(_MET_OFFICE, _SAMPLES),
         ),
     ),
@@ -58,8 +58,8 @@ SAMPLES: Final = (
             href="",
             title="HadCM3 air temperature over North America, scenario A1B",
             description=(
-                "Yearly mean surface air temperature over North America from 1860 to 2099, from a run of the UK Met Office's "
-                "climate model HadCM3 under the SRES scenario A1B. The calendar has 360 days a year."
+                "Yearly mean surface air temperature over North America from 1860 to 2099, from a run of the UK Met "
+                "Office's climate model HadCM3 under the SRES scenario A1B. The calendar has 360 days a year."
             ),
             licence="OGL-UK-3.0",
             licence_url=_OGL,
@@ -75,8 +75,8 @@ SAMPLES: Final = (
             href="",
             title="Ocean potential temperature on the ORCA2 grid",
             description=(
-                "Sea water potential temperature near the surface on the curvilinear, tripolar ORCA2 grid (about 2 degrees) "
-                "of the ocean model NEMO."
+                "Sea water potential temperature at a depth of 5 m on the curvilinear, tripolar ORCA2 grid (about 2 "
+                "degrees) of the ocean model NEMO."
             ),
             licence="OGL-UK-3.0",
             licence_url=_OGL,
@@ -115,20 +115,21 @@ def publish_demonstration(data: Path, progress: Progress | None = None) -> tuple
     if not absent:
         return ids
     # Loading what writes costs a second, which a server that has everything does not need.
-    from plugins.datacube.ingest.publish import publish  # noqa: PLC0415
-    from plugins.datacube.synthetic import publish_synthetic  # noqa: PLC0415
+    from plugins.datacube.ingest.publish import publish
+    from plugins.datacube.synthetic import publish_synthetic
 
-    def part(fraction: float, text: str, dataset_id: str) -> None:
-        if progress is not None:
-            progress((absent.index(dataset_id) + fraction) / len(absent), f"{dataset_id}: {text}")
+    def part_of(dataset_id: str) -> Progress:
+        def tell(fraction: float, text: str) -> None:
+            if progress is not None:
+                progress((absent.index(dataset_id) + fraction) / len(absent), f"{dataset_id}: {text}")
+
+        return tell
 
     for sample in SAMPLES:
-        name = sample.definition.id
-        if name in absent:
-            file = sample_folder() / sample.file
-            publish([file], sample.definition, data, lambda fraction, text, name=name: part(fraction, text, name))
+        if sample.definition.id in absent:
+            publish([sample_folder() / sample.file], sample.definition, data, part_of(sample.definition.id))
     if SYNTHETIC in absent:
-        publish_synthetic(data, lambda fraction, text: part(fraction, text, SYNTHETIC))
+        publish_synthetic(data, part_of(SYNTHETIC))
     return ids
 
 

@@ -81,8 +81,8 @@ class Deployment:
         return self.opened
 
     def _follow(self) -> None:
-        known: Mapping[str, str] = {}
-        while True:
+        known = self.opened.failed if self.opened else {}
+        while not self._stop.wait(REFRESH_SECONDS if self.opened else 0):
             try:
                 failed = self.look().failed
                 for identifier, reason in failed.items():
@@ -93,8 +93,6 @@ class Deployment:
                 log.warning("cannot look at the datasets: %s", error.detail)
             except Exception:
                 log.exception("cannot look at the datasets")
-            if self._stop.wait(REFRESH_SECONDS):
-                return
 
 
 def definitions_of(settings: Settings, more: tuple[DatasetDefinition, ...]) -> tuple[DatasetDefinition, ...]:

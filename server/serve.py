@@ -49,6 +49,9 @@ def serve(sources: Sequence[str], *, host: str | None, port: int | None, data: P
     logging.basicConfig(
         level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    # What is wrong with a dataset is said once, by this program: at start below, later by the deployment.
+    logging.getLogger("plugins.datacube.library").setLevel(logging.ERROR)
+    logging.getLogger("pygeoapi").setLevel(logging.WARNING)
     listening = _listen(settings.server.host, settings.server.port)
     bound = {"port": listening.getsockname()[1]}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=bound)})
@@ -58,10 +61,10 @@ def serve(sources: Sequence[str], *, host: str | None, port: int | None, data: P
         with ProgressBar("publishing the demonstration datasets") as bar:
             publish_demonstration(settings.data, bar.show)
     deployment = create(settings, definitions)
-    problems = [entry for entry in deployment.library.entries() if entry.problem]
-    for entry in problems:
-        print(f"isopleth: {entry.definition.id}: {entry.problem}", file=sys.stderr, flush=True)  # noqa: T201
-    if definitions and len(problems) == len(deployment.library.entries()):
+    opened = deployment.look()
+    for identifier, problem in opened.failed.items():
+        print(f"isopleth: {identifier}: {problem}", file=sys.stderr, flush=True)  # noqa: T201
+    if definitions and opened.status == "failed":
         raise DatasetError("none of the stores can be served")
     config = uvicorn.Config(
         create_application(deployment),

@@ -56,6 +56,7 @@ class LimitSettings(Section):
 
     bytes_decoded: Positive = 256 * MIB
     chunks: Positive = 2_000
+    values: Positive = 16_000_000
     bytes_out: Positive = 64 * MIB
     bytes_in_flight: Positive = 1_024 * MIB
     """Decoded bytes of all requests together."""
@@ -71,8 +72,9 @@ class JobSettings(Section):
     running_per_user: Positive = 2
     queued_per_user: Positive = 1_000
     bytes_decoded: Positive = 100 * 1_024 * MIB
-    chunks: Positive = 10_000_000
-    bytes_out: Positive = 20 * 1_024 * MIB
+    chunks: Positive = 2_000_000
+    values: Positive = 100_000_000
+    bytes_out: Positive = 2 * 1_024 * MIB
     memory: Positive = 4 * 1_024 * MIB
     """Address space of data of one job."""
     wall_seconds: Positive = 6 * 3600
@@ -133,14 +135,12 @@ class Settings(Section):
     @property
     def sync_limits(self) -> Limits:
         """Limits of an answer that the client waits for."""
-        limits = self.limits
-        return Limits(bytes_decoded=limits.bytes_decoded, chunks=limits.chunks, bytes_out=limits.bytes_out)
+        return _limits(self.limits)
 
     @property
     def job_limits(self) -> Limits:
         """Limits of one job."""
-        jobs = self.jobs
-        return Limits(bytes_decoded=jobs.bytes_decoded, chunks=jobs.chunks, bytes_out=jobs.bytes_out)
+        return _limits(self.jobs)
 
     def definitions(self) -> tuple[DatasetDefinition, ...]:
         """Return the configured datasets in the order of the file."""
@@ -152,6 +152,10 @@ class Settings(Section):
             )
             for key, dataset in self.datasets.items()
         )
+
+
+def _limits(section: LimitSettings | JobSettings) -> Limits:
+    return Limits(section.bytes_decoded, section.chunks, section.values, section.bytes_out)
 
 
 def default_data() -> Path:

@@ -31,8 +31,8 @@ MICROSECONDS: Final = {
 }
 _UNIT_NAMES: Final = {
     **{f"{name}{plural}": size for name, size in MICROSECONDS.items() for plural in ("", "s")},
-    **{"us": 1, "ms": 1_000, "msec": 1_000, "msecs": 1_000, "s": 1_000_000, "sec": 1_000_000, "secs": 1_000_000},
-    **{"min": 60_000_000, "mins": 60_000_000, "h": 3_600_000_000, "hr": 3_600_000_000, "hrs": 3_600_000_000},
+    "us": 1, "ms": 1_000, "msec": 1_000, "msecs": 1_000, "s": 1_000_000, "sec": 1_000_000, "secs": 1_000_000,
+    "min": 60_000_000, "mins": 60_000_000, "h": 3_600_000_000, "hr": 3_600_000_000, "hrs": 3_600_000_000,
     "d": 86_400_000_000,
 }
 _EPOCH: Final = "microseconds since 1970-01-01"
@@ -40,7 +40,8 @@ _GREGORIAN_START: Final = int(np.datetime64("1582-10-15", "us").astype(np.int64)
 _MOMENT = re.compile(
     r"(?P<year>-?\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2})"
     r"(?:[T ](?P<hour>\d{2})(?::?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?)?"
-    r"(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)?)?)?)?"
+    r"(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)?)?)?)?",
+    re.ASCII,
 )
 Precision = Literal["year", "month", "day", "hour", "minute", "second"]
 
@@ -180,6 +181,8 @@ def decode(values: ArrayLike, units: str, calendar: str) -> NDArray[np.int64]:
         start = int(cftime.date2num(cftime.num2date(0, units, calendar=calendar), _EPOCH, calendar=calendar))
     except (ValueError, OverflowError, TypeError) as error:
         raise DatasetError(f"the time units {units!r} cannot be read") from error
+    if array.size and float(np.abs(array.astype(np.float64)).max()) * factor + abs(start) >= 2.0**63:
+        raise DatasetError("a time coordinate has values too large to be dates")
     if array.dtype.kind in "iu":
         return array.astype(np.int64) * np.int64(factor) + np.int64(start)
     # Whole units are exact; only the fraction is rounded, to a microsecond.
@@ -206,7 +209,7 @@ def to_iso(times: ArrayLike, calendar: str) -> list[str]:
         return []
     fraction = bool((numbers % MICROSECONDS["second"]).any())
     iso = calendar == "proleptic_gregorian" or (calendar in STANDARD and int(numbers.min()) >= _GREGORIAN_START)
-    if iso and 0 <= _year(int(numbers.min())) and _year(int(numbers.max())) <= 9999:
+    if iso and _year(int(numbers.min())) >= 0 and _year(int(numbers.max())) <= 9999:
         stamps = numbers.astype("datetime64[us]")
         texts = np.datetime_as_string(stamps, unit="us" if fraction else "s")
         return [f"{text}Z" for text in texts.tolist()]

@@ -21,6 +21,12 @@ DISCRETE_SAMPLING: Final = frozenset(
 """Values of the global attribute ``featureType`` (CF conventions 1.11, section 9.4), in lower case."""
 
 
+OPPOSITE_UNITS: Final = frozenset(
+    f"{degree}_{direction}" for degree in ("degree", "degrees") for direction in ("west", "w", "south", "s")
+)
+"""Units that count the other way; CF does not know them, and nothing is answered on such axes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """The marks of one kind of coordinate, each field sufficient, strongest first."""
@@ -38,10 +44,12 @@ class Criterion:
 
         A variable whose standard name says something else is not taken by weaker marks.
         """
-        standard_name = variable.text("standard_name")
+        standard_name, units = variable.text("standard_name"), (variable.text("units") or "").lower()
+        if units in OPPOSITE_UNITS:
+            return None
         if standard_name in self.standard_names:
             return 0
-        if (variable.text("units") or "").lower() in self.units:
+        if units in self.units:
             return 1
         if standard_name is not None:
             return None

@@ -27,6 +27,7 @@ from plugins.datacube.errors import DatasetError
 from plugins.datacube.sources import UNREACHABLE, Source, explain
 
 DIMENSIONS_ATTRIBUTE: Final = "_ARRAY_DIMENSIONS"
+MAX_COORDINATE_BYTES: Final = 1 << 30
 METADATA_NAMES: Final = frozenset({"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
 READABLE_KINDS: Final = "biufMmSUT"
 """NumPy kinds that a variable may have; no Python objects, whose decoding could run code."""
@@ -76,14 +77,35 @@ class Variable:
         return tuple(found)
 
     @cached_property
+    def packing(self) -> tuple[float | None, float | None]:
+        """``scale_factor`` and ``add_offset``, as far as they are given.
+
+        Raises
+        ------
+        DatasetError
+            If one is no number: the values cannot be known then.
+        """
+        return self._factor("scale_factor"), self._factor("add_offset")
+
+    def _factor(self, attribute: str) -> float | None:
+        value = self.attributes.get(attribute)
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise DatasetError(f"the {attribute} of {self.name} is no number")
+        return None if value is None else float(value)
+
+    @cached_property
     def values(self) -> NDArray[Any]:
         """All values as stored, in memory.
 
         Raises
         ------
         DatasetError
-            If they cannot be read.
+            If they cannot be read, or are too many for a coordinate.
         """
+        if self.array.nbytes > MAX_COORDINATE_BYTES:
+            raise DatasetError(f"the coordinate {self.name} has {self.array.size} values, too many to keep in memory")
         # A chunk of nothing but the fill value (a single time 0) is rightly absent: Zarr does not write it. A lost
         # chunk of a coordinate shows as values out of order, which `coordinates` refuses.
         array = self.array.with_config({"read_missing_chunks": True})
@@ -203,7 +225,13 @@ def _number(value: Any, dtype: np.dtype[Any]) -> float | int | None:
                 value = float(value)
             except ValueError:
                 return None
-    if dtype.kind == "f":
-        # As the array stores it: 1e+20 in float32 is another number than in float64.
-        return float(np.asarray(value).astype(dtype))
-    return int(value) if value == value and abs(value) != float("inf") else None
+    if not isinstance(value, (int, float, np.number)):
+        return None
+    try:
+        if dtype.kind == "f":
+            # As the array stores it: 1e+20 in float32 is another number than in float64.
+            with np.errstate(over="ignore"):
+                return float(np.asarray(value).astype(dtype))
+        return int(value)
+    except (OverflowError, ValueError):
+        return None  # NaN and infinity are no integers

@@ -68,12 +68,23 @@ def numbers(variable: Variable) -> NDArray[np.float64]:
     if "_FillValue" in variable.attributes or "missing_value" in variable.attributes:
         for missing in variable.missing:
             values[raw == missing] = np.nan
-    scale, offset = variable.attributes.get("scale_factor"), variable.attributes.get("add_offset")
-    if isinstance(scale, (int, float)):
+    scale, offset = variable.packing
+    if scale is not None:
         values = values * scale
-    if isinstance(offset, (int, float)):
+    if offset is not None:
         values = values + offset
     return values
+
+
+def degrees(variable: Variable) -> NDArray[np.float64]:
+    """Return decoded latitudes or longitudes in degrees; ICON and others store radians."""
+    values = numbers(variable)
+    return np.degrees(values) if in_radians(variable) else values
+
+
+def in_radians(variable: Variable) -> bool:
+    """Whether the units are radians."""
+    return (variable.text("units") or "").lower() in ("rad", "radian", "radians")
 
 
 def times(variable: Variable, like: Variable | None = None) -> tuple[NDArray[np.int64], str]:
@@ -100,7 +111,7 @@ def times(variable: Variable, like: Variable | None = None) -> tuple[NDArray[np.
     units = source.text("units") or ""
     calendar = (source.text("calendar") or DEFAULT_CALENDAR).lower()
     raw = variable.values
-    packed = "scale_factor" in variable.attributes or "add_offset" in variable.attributes
+    packed = variable.packing != (None, None)
     try:
         if raw.dtype.kind in "iu" and not packed:
             masked = "_FillValue" in variable.attributes or "missing_value" in variable.attributes
@@ -113,7 +124,13 @@ def times(variable: Variable, like: Variable | None = None) -> tuple[NDArray[np.
 
 
 def axis_of(
-    dimension: str, size: int, variable: Variable | None, kind: AxisKind, variables: Mapping[str, Variable]
+    dimension: str,
+    size: int,
+    variable: Variable | None,
+    kind: AxisKind,
+    variables: Mapping[str, Variable],
+    *,
+    geographic: bool,
 ) -> Axis:
     """Make the axis of a dimension.
 
@@ -129,6 +146,8 @@ def axis_of(
         What it is.
     variables : mapping
         All variables, to find the bounds.
+    geographic : bool
+        Whether x and y are longitude and latitude.
 
     Raises
     ------
@@ -154,22 +173,24 @@ def axis_of(
         edges = numbers(bounds) if bounds is not None else None
     if edges is not None and not _well_formed(values, edges):
         edges = None
-    if kind is AxisKind.X and is_longitude(variable):
+    units = variable.text("units") if kind is not AxisKind.T else None
+    if geographic and kind in (AxisKind.X, AxisKind.Y):
+        units = units or ("degrees_east" if kind is AxisKind.X else "degrees_north")
+    circular = geographic and kind is AxisKind.X
+    if circular:
         values, edges = _unwrapped(values, edges)
     axis = Axis(
         kind,
         dimension,
         values,
-        units=variable.text("units") if kind is not AxisKind.T else None,
+        units=units,
         standard_name=variable.text("standard_name"),
         long_name=variable.text("long_name"),
         positive=positive_of(variable) if kind is AxisKind.Z else None,
         calendar=calendar,
         bounds=edges,
     )
-    if kind is AxisKind.X and is_longitude(variable) and closes_circle(axis):
-        return replace(axis, cyclic=True)
-    return axis
+    return replace(axis, cyclic=True) if circular and closes_circle(axis) else axis
 
 
 def _custom(variable: Variable) -> NDArray[Any]:
@@ -184,7 +205,7 @@ def _custom(variable: Variable) -> NDArray[Any]:
         return np.array([text.decode("utf-8", "replace").rstrip("\x00") for text in raw.tolist()])
     if raw.dtype.kind not in "biuf":
         return np.array([str(text) for text in raw.tolist()])
-    packed = "scale_factor" in variable.attributes or "add_offset" in variable.attributes
+    packed = variable.packing != (None, None)
     if raw.dtype.kind in "biu" and not packed:
         return raw.astype(np.int64)
     return numbers(variable)
@@ -216,11 +237,6 @@ def _well_formed(values: NDArray[Any], edges: NDArray[Any]) -> bool:
         return False
     slack = 1e-4 * np.maximum(high - low, 0) + (np.abs(values) * 2.0**-20 if values.dtype.kind == "f" else 0)
     return bool(((low - slack <= values) & (values <= high + slack)).all())
-
-
-def is_longitude(variable: Variable) -> bool:
-    """Whether the values are degrees east of Greenwich."""
-    return cf.LONGITUDE.rank(variable) is not None
 
 
 def _unwrapped(values: NDArray[Any], edges: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any] | None]:

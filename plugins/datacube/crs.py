@@ -48,12 +48,19 @@ def from_grid_mapping(attributes: Mapping[str, Any]) -> CRS | None:
         return None
 
 
+def prime_meridian(attributes: Mapping[str, Any]) -> float:
+    """Return the longitude of the prime meridian of a grid mapping, in degrees east of Greenwich."""
+    value = attributes.get("longitude_of_prime_meridian", 0.0)
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
 def uri(crs: CRS) -> str:
     """Return the OGC URI of a CRS that has an authority's code, else OGC's URI for "unknown"."""
-    code = crs.to_authority(min_confidence=100)
+    # What the CRS itself says: searching PROJ's database for an equal one takes seconds.
+    code = crs.to_json_dict().get("id")
     if code is None:
         return UNKNOWN
-    authority, number = code
+    authority, number = code["authority"], code["code"]
     if (authority, number) == ("OGC", "CRS84"):
         return CRS84
     return f"http://www.opengis.net/def/crs/{authority}/0/{number}"

@@ -124,8 +124,11 @@ class Datacube:
         return next((axis for axis in self.axes.values() if axis.kind is kind), None)
 
     def axes_of(self, parameter: Parameter) -> tuple[Axis, ...]:
-        """Return the axes of a parameter in stored order."""
-        return tuple(self.axes[dim] for dim in parameter.dims)
+        """Return the axes of a parameter in stored order.
+
+        A dimension without a coordinate of its own (the rows of a curvilinear grid) has no axis, and is left out.
+        """
+        return tuple(self.axes[dim] for dim in parameter.dims if dim in self.axes)
 
     @property
     def custom_axes(self) -> tuple[Axis, ...]:

@@ -81,6 +81,7 @@ def parameter_of(variable: Variable) -> Parameter:
     name = variable.name
     standard_name, long_name = variable.text("standard_name"), variable.text("long_name")
     units = variable.text("units")
+    scale, offset = variable.packing
     return Parameter(
         name=name,
         dims=variable.dims,
@@ -95,8 +96,8 @@ def parameter_of(variable: Variable) -> Parameter:
         units=units,
         ucum=to_ucum(units),
         cell_methods=variable.text("cell_methods"),
-        scale_factor=_float(variable.attributes.get("scale_factor")),
-        add_offset=_float(variable.attributes.get("add_offset")),
+        scale_factor=scale,
+        add_offset=offset,
         missing=variable.missing,
         attributes={name: value for name, value in variable.attributes.items() if name not in ENCODING},
     )
@@ -104,14 +105,15 @@ def parameter_of(variable: Variable) -> Parameter:
 
 def decoded_dtype(variable: Variable) -> str:
     """Return the NumPy dtype of the values once they are unpacked and missing ones are NaN, by xarray's own rules."""
-    attributes = {key: value for key, value in variable.attributes.items() if key in ("scale_factor", "add_offset")}
+    names = ("scale_factor", "add_offset")
+    attributes: dict[str, Any] = {
+        name: value for name, value in zip(names, variable.packing, strict=True) if value is not None
+    }
     if variable.missing:
         attributes["_FillValue"] = np.asarray(variable.missing[0]).astype(variable.dtype)[()]
     stored = xr.Variable(variable.dims, np.empty((0,) * len(variable.dims), variable.dtype), attributes)
     decoded = xr.conventions.decode_cf_variable(variable.name, stored, decode_times=False, decode_timedelta=False)
-    dtype = np.dtype(decoded.dtype)
-    # A whole-numbered scale_factor makes xarray's rule give an integer type, in which a missing value cannot stand.
-    return "float64" if attributes.keys() & {"scale_factor", "add_offset"} and dtype.kind != "f" else str(dtype)
+    return str(decoded.dtype)
 
 
 def _fields(contents: Contents, horizontal: grids.Horizontal) -> tuple[dict[str, Variable], dict[str, str]]:
@@ -154,7 +156,10 @@ def _unreadable(variable: Variable) -> str | None:
     if 0 in variable.shape:
         return "it is empty"
     try:
+        variable.packing  # noqa: B018
         variable.array.chunks  # noqa: B018
+    except DatasetError as error:
+        return error.detail
     except NotImplementedError:
         return "its chunks are of different sizes"
     return None
@@ -178,6 +183,7 @@ def _axes(contents: Contents, horizontal: grids.Horizontal, fields: Mapping[str,
     time = _time_dimension(
         {dim: variable for dim, variable in chosen.items() if dim not in kinds and variable is not None}
     )
+    geographic = horizontal.kind is GridKind.RECTILINEAR
     axes: dict[str, Axis] = {}
     for dimension, size in sizes.items():
         found = chosen[dimension]
@@ -195,7 +201,9 @@ def _axes(contents: Contents, horizontal: grids.Horizontal, fields: Mapping[str,
                 kinds[dimension] = AxisKind.CUSTOM if kind is AxisKind.T and dimension != time else kind
         if dimension in horizontal.dims and kinds[dimension] not in (AxisKind.X, AxisKind.Y):
             continue
-        axes[dimension] = coordinates.axis_of(dimension, size, found, kinds[dimension], contents.variables)
+        axes[dimension] = coordinates.axis_of(
+            dimension, size, found, kinds[dimension], contents.variables, geographic=geographic
+        )
     return _one_vertical_each(axes, fields)
 
 
@@ -262,9 +270,8 @@ def _digest(contents: Contents, axes: Mapping[str, Axis]) -> str:
     """Return a short digest of all metadata and all coordinates of a plain Zarr store."""
     digest = sha256(json.dumps(contents.attributes, sort_keys=True, default=str).encode())
     for name, variable in sorted(contents.variables.items()):
-        metadata = variable.array.metadata.to_dict()
-        digest.update(name.encode())
-        digest.update(json.dumps(metadata, sort_keys=True, default=str).encode())
+        # Its representation has all fields; `to_dict` would warn writers about types without a specification.
+        digest.update(f"{name} {variable.array.metadata!r}".encode())
     for name, axis in sorted(axes.items()):
         digest.update(name.encode())
         digest.update(
@@ -277,7 +284,3 @@ def _digest(contents: Contents, axes: Mapping[str, Axis]) -> str:
 
 def _text(value: Any) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
-
-
-def _float(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

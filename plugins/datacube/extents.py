@@ -29,11 +29,15 @@ def box_of(horizontal: Horizontal, axes: Mapping[str, Axis]) -> tuple[float, flo
     """
     if horizontal.kind is GridKind.RECTILINEAR:
         x, y = (next(axis for axis in axes.values() if axis.kind is kind) for kind in (AxisKind.X, AxisKind.Y))
-        check_latitudes(y.values, y.name)
-        south, north = float(y.cells.min()), float(y.cells.max())
-        return turned(float(x.cells.min()), max(south, -90.0), float(x.cells.max()), min(north, 90.0))
+        radians = horizontal.y is not None and coordinates.in_radians(horizontal.y)
+        latitudes, longitudes = (np.degrees(axis.cells) if radians else axis.cells for axis in (y, x))
+        check_latitudes(np.degrees(y.values) if radians else y.values, y.name)
+        west, east = (
+            float(end) + crs.prime_meridian(horizontal.mapping) for end in (longitudes.min(), longitudes.max())
+        )
+        return turned(west, max(float(latitudes.min()), -90.0), east, min(float(latitudes.max()), 90.0))
     if horizontal.longitude is not None and horizontal.latitude is not None:
-        longitudes, latitudes = coordinates.numbers(horizontal.longitude), coordinates.numbers(horizontal.latitude)
+        longitudes, latitudes = coordinates.degrees(horizontal.longitude), coordinates.degrees(horizontal.latitude)
         if np.isnan(longitudes).all() or np.isnan(latitudes).all():
             return WORLD
         check_latitudes(latitudes, horizontal.latitude.name)

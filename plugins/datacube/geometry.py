@@ -140,7 +140,8 @@ def _parse(text: str, kinds: tuple[str, ...], *, geographic: bool) -> Located:
     if not _balanced(_NOT_PARENTHESES.sub("", body)):
         raise InvalidQueryError("coords", "coords has parentheses that do not match or are nested too deeply", valid)
     try:
-        geometry = shapely.from_wkt(f"{kind} {body}")
+        with np.errstate(over="ignore", invalid="ignore"):  # 1e999 is told below
+            geometry = shapely.from_wkt(f"{kind} {body}")
     except shapely.errors.GEOSException as error:
         reason = "a ring is not closed" if "closed" in str(error) else "it is malformed"
         raise InvalidQueryError("coords", f"coords cannot be read as WKT: {reason}", valid) from error

@@ -26,6 +26,10 @@ SENTENCES: Final = {
     GridKind.UNSTRUCTURED: f"the data lies on an unstructured grid (a list of cells or points); {NOT_YET}",
     GridKind.POINT: f"the data belongs to single places (stations or a point), not to a grid; {NOT_YET}",
 }
+RADIANS: Final = "latitude and longitude are in radians; EDR queries need degrees"
+MERIDIAN: Final = (
+    "longitudes are counted from another meridian than Greenwich; EDR queries on them are not supported yet"
+)
 ROTATED: Final = f"the data lies on a rotated-pole grid; {NOT_YET}"
 
 
@@ -118,18 +122,21 @@ def _healpix(contents: Contents, mapping: Mapping[str, Any]) -> Horizontal | Non
     if not marked and not cf.is_healpix(mapping):
         return None
     cells = next((variable for variable in marked if len(variable.dims) == 1), None)
-    if cells is not None:
-        dims = cells.dims
-    else:
-        sizes: dict[str, int] = {}
-        for variable in contents.variables.values():
-            sizes.update(zip(variable.dims, variable.shape, strict=True))
-        known = [dim for dim in sizes if dim in cf.CELL_DIMENSIONS]
-        dims = tuple(known[:1]) or ((max(sizes, key=lambda dim: sizes[dim]),) if sizes else ())
+    dims = cells.dims if cells is not None else _cell_dimension(contents)
     merged: dict[str, Any] = {}
     for variable in marked:
         merged.update(variable.attributes)
     return Horizontal(GridKind.HEALPIX, dims, mapping={**merged, **mapping}, unsupported=SENTENCES[GridKind.HEALPIX])
+
+
+def _cell_dimension(contents: Contents) -> tuple[str, ...]:
+    """Return the dimension of HEALPix cells where no variable says it: by its name, else by its length, 12 · 4^k."""
+    sizes: dict[str, int] = {}
+    for variable in contents.variables.values():
+        sizes.update(zip(variable.dims, variable.shape, strict=True))
+    lengths = {12 * 4**order for order in range(30)}
+    named = [dim for dim in sizes if dim in cf.CELL_DIMENSIONS]
+    return tuple((named or [dim for dim, size in sizes.items() if size in lengths])[:1])
 
 
 def _mesh(contents: Contents, latitudes: Sequence[Variable], longitudes: Sequence[Variable]) -> Horizontal | None:
@@ -169,7 +176,7 @@ def _one_dimensional(
     if latitude is None or longitude is None:
         return None
     if latitude.dims != longitude.dims:
-        return Horizontal(GridKind.RECTILINEAR, (*latitude.dims, *longitude.dims), longitude, latitude, mapping=mapping)
+        return _rectilinear(longitude, latitude, mapping)
     if str(contents.attributes.get("featureType", "")).lower() in cf.DISCRETE_SAMPLING:
         return Horizontal(
             GridKind.POINT,
@@ -179,6 +186,13 @@ def _one_dimensional(
             unsupported=SENTENCES[GridKind.POINT],
         )
     return _cells(latitude, longitude)
+
+
+def _rectilinear(x: Variable, y: Variable, mapping: Mapping[str, Any]) -> Horizontal:
+    unsupported = RADIANS if coordinates.in_radians(x) or coordinates.in_radians(y) else None
+    if crs.prime_meridian(mapping) != 0:
+        unsupported = MERIDIAN
+    return Horizontal(GridKind.RECTILINEAR, (*y.dims, *x.dims), x, y, mapping=mapping, unsupported=unsupported)
 
 
 def _only(what: str, found: Sequence[Variable], contents: Contents, label: str) -> Variable | None:
@@ -223,7 +237,7 @@ def _projected(
         system = crs.from_text(native)
     dims = (*y.dims, *x.dims)
     if system is not None and system.is_geographic and not system.is_derived:
-        return Horizontal(GridKind.RECTILINEAR, dims, x, y, mapping=mapping)
+        return _rectilinear(x, y, mapping)
     auxiliary = _pair(latitudes, longitudes, rank=2)
     rotated = mapping.get("grid_mapping_name") == "rotated_latitude_longitude" or (
         x.text("standard_name") == "grid_longitude"

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -67,8 +67,9 @@ class _Slot:
         """Return the opened dataset; open or renew it where that is due, or at once if `now`."""
         if not self._due() and not now:
             return self._current()
-        # While one thread asks the store, the others go on with what is open; a first opening is waited for.
-        if not self._lock.acquire(blocking=now or self._opened is None):
+        # While one thread asks the store, the others go on with what is known; a first opening is waited for.
+        first = self._opened is None and self._problem is None
+        if not self._lock.acquire(blocking=now or first):
             return self._current()
         try:
             if self._due() or now:
@@ -79,7 +80,7 @@ class _Slot:
 
     def _due(self) -> bool:
         wait = CHECK_SECONDS if self._opened is not None else RETRY_SECONDS
-        return time.monotonic() - self._checked >= wait
+        return monotonic() - self._checked >= wait
 
     def _current(self) -> OpenDatacube:
         opened, problem = self._opened, self._problem
@@ -101,7 +102,7 @@ class _Slot:
         except UNREACHABLE as error:
             _LOG.warning("the storage of dataset %s does not answer: %s", self.definition.id, error)
         finally:
-            self._checked = time.monotonic()
+            self._checked = monotonic()
 
 
 def _open(definition: DatasetDefinition) -> OpenDatacube:
@@ -224,7 +225,7 @@ class Library:
             return Entry(definition, None, error.detail)
 
     def _definitions(self, *, now: bool = False) -> Mapping[str, DatasetDefinition]:
-        if self._folder is None or (not now and time.monotonic() - self._scanned < CHECK_SECONDS):
+        if self._folder is None or (not now and monotonic() - self._scanned < CHECK_SECONDS):
             return self._known
         with self._lock:
             found, problems = published_definitions(self._folder)
@@ -237,5 +238,5 @@ class Library:
                     _forget(definition)
             self._known = known
             self._problems = {name: problem for name, problem in problems.items() if name not in self._configured}
-            self._scanned = time.monotonic()
+            self._scanned = monotonic()
         return self._known

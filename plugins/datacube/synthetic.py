@@ -32,9 +32,9 @@ DEFINITION: Final = DatasetDefinition(
     href="",
     title="ERA5-like hourly fields (synthetic)",
     description=(
-        "A generated cube in the shape of hourly ERA5 single levels: 2 m temperature, 10 m wind and precipitation every "
-        "hour of 60 days on a 2 degree grid. The values are synthetic, computed from formulas; they are not observations, "
-        "not a reanalysis and not from ECMWF."
+        "A generated cube in the shape of hourly ERA5 single levels: 2 m temperature, 10 m wind and precipitation for "
+        "every hour of 60 days on a 2 degree grid. The values are synthetic, computed from formulas; they are not "
+        "observations, not a reanalysis and not from ECMWF."
     ),
     licence="CC0-1.0",
     licence_url="https://creativecommons.org/publicdomain/zero/1.0/",
@@ -183,18 +183,20 @@ def _temperature(t: NDArray[Any], y: NDArray[Any], x: NDArray[Any]) -> Field:
     result = mean + (contrast * land) + (sun * day) * (0.5 + 6.5 * land)
     for number, speed, phase, latitude in _WAVES:
         result += (5.0 * _track(y, latitude)) * np.sin(_wave(t, x, number, speed, phase))
-    return _rounded(result, 2)
+    return _rounded(result, 5)
 
 
 def _eastward(t: NDArray[Any], y: NDArray[Any], x: NDArray[Any]) -> Field:
     degrees = np.rad2deg(y)
     # Trade winds in the tropics, westerlies in both storm tracks, polar easterlies.
-    mean = (-6.0 * np.exp(-((degrees / 18.0) ** 2)) - 2.0 * np.exp(-(((np.abs(degrees) - 78.0) / 9.0) ** 2))).astype(np.float32)
+    mean = (-6.0 * np.exp(-((degrees / 18.0) ** 2)) - 2.0 * np.exp(-(((np.abs(degrees) - 78.0) / 9.0) ** 2))).astype(
+        np.float32
+    )
     result = mean + np.zeros((t.size, 1, x.size), np.float32)
     for number, speed, phase, latitude in _WAVES:
         result += _track(y, latitude) * (7.0 + 5.0 * np.cos(_wave(t, x, number, speed, phase)))
     result *= 1.0 - 0.35 * _land(y, x)
-    return _rounded(result, 2)
+    return _rounded(result, 5)
 
 
 def _northward(t: NDArray[Any], y: NDArray[Any], x: NDArray[Any]) -> Field:
@@ -207,7 +209,7 @@ def _northward(t: NDArray[Any], y: NDArray[Any], x: NDArray[Any]) -> Field:
         # A quarter of a wave ahead of the cold air: southerly winds bring warmth in both hemispheres' terms.
         result += (7.0 * np.sign(latitude) * _track(y, latitude)) * np.sin(_wave(t, x, number, speed, phase) + 0.5)
     result *= 1.0 - 0.35 * _land(y, x)
-    return _rounded(result, 2)
+    return _rounded(result, 5)
 
 
 def _precipitation(t: NDArray[Any], y: NDArray[Any], x: NDArray[Any]) -> Field:
@@ -221,12 +223,17 @@ def _precipitation(t: NDArray[Any], y: NDArray[Any], x: NDArray[Any]) -> Field:
     for number, speed, phase, latitude in _WAVES:
         front = np.clip(np.sin(_wave(t, x, number, speed, phase) + 0.9) - 0.6, 0.0, None)
         result += (2.2 * _track(y, latitude)) * front
-    return _rounded(np.where(result < 0.02, np.float32(0), result) / 1000.0, 6)
+    return _rounded(np.where(result < 0.02, np.float32(0), result) / np.float32(1000.0), 18)
 
 
-def _rounded(array: NDArray[Any], decimals: int) -> Field:
-    """Round as an archive does: digits that mean nothing would only make the store larger."""
-    return np.round(array.astype(np.float32), decimals)
+def _rounded(array: NDArray[Any], bits: int) -> Field:
+    """Round to multiples of two to the power of minus `bits`: digits that mean nothing only make a store larger."""
+    scale = np.float32(2.0**bits)
+    array = array.astype(np.float32, copy=False)
+    array *= scale
+    np.rint(array, out=array)
+    array /= scale
+    return array
 
 
 _FORMULAS: Final[Mapping[str, Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], Field]]] = {

@@ -150,12 +150,15 @@ def _factors(text: str) -> list[tuple[str, int]] | None:
     signs = [1]
     sign = 1
     at = 0
+    expected = True  # a factor must follow an operator
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None or match.end() == at:
             return None
         at = match.end()
         kind = match.lastgroup
+        if kind in ("slash", "dot", "close") and expected:
+            return None
         if kind == "slash":
             sign = -signs[-1]
         elif kind == "open":
@@ -171,7 +174,8 @@ def _factors(text: str) -> list[tuple[str, int]] | None:
                 return None
             factors.append(factor)
             sign = signs[-1]
-    return factors if len(signs) == 1 else None
+        expected = kind in ("slash", "dot", "open")
+    return factors if len(signs) == 1 and not expected else None
 
 
 def _factor(match: re.Match[str], sign: int) -> tuple[str, int] | None:

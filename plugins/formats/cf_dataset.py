@@ -33,6 +33,7 @@ from plugins.formats.domains import is_dimension, is_point
 
 STATION: Final = "station"
 _BOUNDS: Final = "bnds"
+_HORIZONTAL: Final = (AxisKind.Y, AxisKind.X)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +97,13 @@ def _stations(coverages: Sequence[Coverage]) -> list[list[Coverage]]:
 
 
 def _position(coverage: Coverage) -> tuple[float, ...]:
-    axes = {axis.kind: axis for axis in coverage.axes}
-    if AxisKind.X not in axes or AxisKind.Y not in axes:
-        return ()
-    return float(axes[AxisKind.X].values[0]), float(axes[AxisKind.Y].values[0])
+    """Return x and y of a coverage at one place, else nothing."""
+    places = [axis for axis in coverage.axes if axis.kind in _HORIZONTAL]
+    return tuple(float(axis.values[0]) for axis in places) if [axis.size for axis in places] == [1, 1] else ()
 
 
 def _same_but_place(one: Coverage, other: Coverage) -> bool:
-    mine, theirs = (
-        [axis for axis in coverage.axes if axis.kind not in (AxisKind.X, AxisKind.Y)] for coverage in (one, other)
-    )
+    mine, theirs = ([axis for axis in coverage.axes if axis.kind not in _HORIZONTAL] for coverage in (one, other))
     return (
         list(one.parameters) == list(other.parameters)
         and one.shape == other.shape
@@ -151,7 +149,7 @@ class _Builder:
         station = self._unique(STATION)
         self.dims[station] = len(stations)
         places = {}
-        for kind in (AxisKind.Y, AxisKind.X):
+        for kind in _HORIZONTAL:
             axes = [next(axis for axis in of_point[0].axes if axis.kind is kind) for of_point in stations]
             places[kind] = self._places(axes, station)
         for of_parameters in zip(*stations, strict=True):
@@ -234,7 +232,8 @@ class _Builder:
 
     def _feature(self, coverage: Coverage, *, many: bool) -> None:
         """Note the discrete sampling geometry of a point's coverage (CF 9.1): one per file, or none."""
-        several = {axis.kind for axis in coverage.axes if is_dimension(coverage, axis)}
+        others = (axis for axis in coverage.axes if axis.kind not in _HORIZONTAL)
+        several = {axis.kind for axis in others if is_dimension(coverage, axis)}
         feature = {
             frozenset({AxisKind.T}): "timeSeries",
             frozenset({AxisKind.Z}): "profile",

@@ -1,7 +1,7 @@
 """Which domain does an answer have, and into which coverages is it split so that every domain is a common one?
 
-The common domain types of CoverageJSON (OGC 21-069r2, clause 9.11) know the axes x, y, z and t only. Members, steps and
-other custom axes have no place in them: an answer over a custom axis of n values is n coverages, each over one value.
+The common domain types of CoverageJSON (OGC 21-069r2) let only the axes x, y, z and t vary. Members, steps and other
+custom axes have no place in them: an answer over a custom axis of n values is n coverages, each over one value.
 """
 
 from __future__ import annotations
@@ -38,10 +38,16 @@ class Piece:
 
 
 def is_point(coverage: Coverage) -> bool:
-    """Return whether an answer lies at one horizontal position, and is not a grid of one cell."""
-    if coverage.domain_type is not None:
-        return coverage.domain_type is not DomainType.GRID
-    return all(axis.size == 1 for axis in coverage.axes if axis.kind in (AxisKind.X, AxisKind.Y))
+    """Return whether an answer lies at one horizontal position, and is not a grid that happens to have one cell.
+
+    A point with several times and several levels is a Grid of one column in name, for want of a better one.
+    """
+    if coverage.domain_type not in (None, DomainType.GRID):
+        return True
+    size = {axis.kind: axis.size for axis in coverage.axes}
+    single = size.get(AxisKind.X, 1) == size.get(AxisKind.Y, 1) == 1
+    column = size.get(AxisKind.T, 1) > 1 and size.get(AxisKind.Z, 1) > 1
+    return single and (coverage.domain_type is None or column)
 
 
 def domain_type(coverage: Coverage) -> DomainType | None:

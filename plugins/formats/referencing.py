@@ -1,6 +1,6 @@
 """What do the numbers of an answer refer to: which CRS, which calendar, which quantity and which unit?
 
-The members ``referencing`` and ``parameters`` of CoverageJSON (OGC 21-069r2, clauses 9.2 to 9.5), as plain JSON values.
+The members ``referencing`` and ``parameters`` of CoverageJSON (OGC 21-069r2), as plain JSON values.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from plugins.datacube.calendar import STANDARD, Moment
 from plugins.datacube.datacube import CRS84, Datacube, Parameter
 
 CALENDAR_URI: Final = "https://cfconventions.org/Data/cf-conventions/cf-conventions-1.11/cf-conventions.html#calendar-"
-"""A calendar other than the Gregorian needs a URI (clause 9.4.3): the CF conventions with the CF name as fragment."""
+"""A calendar other than the Gregorian needs a URI: the CF conventions with the CF name as fragment."""
 STANDARD_NAME_URI: Final = "http://vocab.nerc.ac.uk/standard_name/"
 UCUM_URI: Final = "http://www.opengis.net/def/uom/UCUM/"
 _STANDARD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

@@ -71,7 +71,7 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
 
 
 def negotiate(f: str | None, accept: str | None, available: Sequence[str] = tuple(FORMATS)) -> Format:
-    """Choose the format of an answer from the parameter ``f`` and the Accept header (OGC 19-086r6, clause 7.4).
+    """Choose the format of an answer from the parameter ``f`` and the Accept header (OGC 19-086r6).
 
     Parameters
     ----------

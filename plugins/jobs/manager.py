@@ -24,6 +24,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -284,6 +285,7 @@ def _described(job: Job) -> dict[str, Any]:
 def _refusal(error: Exception) -> ProcessorExecuteError:
     detail = error.detail if isinstance(error, IsoplethError) else "the inputs are not valid JSON"
     refusal = ProcessorExecuteError(detail, user_msg=detail)
-    refusal.http_status_code = 503 if isinstance(error, BusyError) else 400
-    refusal.ogc_exception_code = "ServerBusy" if isinstance(error, BusyError) else "InvalidParameterValue"
+    refusal.http_status_code, refusal.ogc_exception_code = HTTPStatus.BAD_REQUEST, "InvalidParameterValue"
+    if isinstance(error, BusyError):
+        refusal.http_status_code, refusal.ogc_exception_code = HTTPStatus.SERVICE_UNAVAILABLE, "ServerBusy"
     return refusal

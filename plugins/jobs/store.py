@@ -68,13 +68,11 @@ class JobStore:
         self.listeners: list[Callable[[], None]] = []
         """Called, in the caller's thread, after a submit or a dismiss of this process: a hint, never the truth."""
         self._clock = clock
-        with self._write() as connection:
-            METADATA.create_all(connection)
-            row = connection.execute(select(CLOCK.c.version)).first()
-            if row is None:
-                connection.execute(insert(CLOCK).values(id=1, virtual_time=0.0, version=VERSION))
-            elif row.version != VERSION:
-                raise StorageError(f"the job store has version {row.version}, this Isopleth needs {VERSION}")
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close all connections."""
@@ -341,6 +339,15 @@ class JobStore:
         """Return the state of every job: what may have files, and which."""
         with self._read() as connection:
             return {job_id: State(state) for job_id, state in connection.execute(select(JOBS.c.id, JOBS.c.state))}
+
+    def _prepare(self) -> None:
+        with self._write() as connection:
+            METADATA.create_all(connection)
+            row = connection.execute(select(CLOCK.c.version)).first()
+            if row is None:
+                connection.execute(insert(CLOCK).values(id=1, virtual_time=0.0, version=VERSION))
+            elif row.version != VERSION:
+                raise StorageError(f"the job store has version {row.version}, this Isopleth needs {VERSION}")
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:

@@ -55,13 +55,15 @@ from plugins.datacube.parse import parse_query
 from plugins.datacube.plan import plan_query
 from plugins.datacube.read import read
 from plugins.formats import covjson
-from plugins.formats.formatter import FORMATTER_KEYS, CoverageResult
+from plugins.formats.formatter import CoverageResult, CSVFormatter, NetCDFFormatter, ZarrFormatter
 from plugins.formats.referencing import parameter as covjson_parameter
 
 OPTIONS: Final = frozenset({"id", "sparse", "storage_options", "crs", "limits"})
 """Keys of ``options`` in the provider's definition; ``limits`` has the fields of `plugins.datacube.limits.Limits`."""
 COVERAGEJSON_FORMATS: Final = frozenset({None, "", "json", "html"})
 """pygeoapi's names of the formats that it makes from the CoverageJSON dictionary itself."""
+FORMATTER_KEYS: Final = tuple(formatter.key.lower() for formatter in (NetCDFFormatter, CSVFormatter, ZarrFormatter))
+"""pygeoapi's names of the formats that our formatters write."""
 JSON_TYPES: Final = {"f": "number", "i": "integer", "u": "integer", "b": "integer"}
 """NumPy kind by JSON Schema type; anything else is ``string``."""
 BYTES_IN_FLIGHT: Final = 1 << 30

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from plugins.datacube.cancel import Cancel
-from plugins.datacube.read import read
 
 from catalog.links import FrontUrls
+from plugins.datacube.cancel import Cancel
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.errors import TooLargeError, UnknownError
 from plugins.datacube.library import OpenDatacube
 from plugins.datacube.limits import admit
 from plugins.datacube.parse import PARAMETER_NAMES, parse_query
 from plugins.datacube.plan import ReadPlan, plan_query
+from plugins.datacube.read import read
 from plugins.formats.table import Format, negotiate
 from server.ogc.arguments import query_arguments
 from server.ogc.collections import find

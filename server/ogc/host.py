@@ -98,7 +98,8 @@ class PygeoapiHost:
     def landing(self, urls: FrontUrls) -> dict[str, Any]:
         """Return pygeoapi's landing page with the links of this address."""
         _, _, body = pygeoapi_landing_page(self.api, self.request())
-        return relocated(json.loads(body), urls.ogc)
+        page: dict[str, Any] = relocated(json.loads(body), urls.ogc)
+        return page
 
     def conformance(self) -> list[str]:
         """Return the conformance classes that pygeoapi declares for its resources."""

@@ -16,7 +16,7 @@ from server.ogc.collection_filter import MAX_LIMIT
 from server.ogc.data_queries import DEFAULT_OUTPUT_FORMAT, OUTPUT_FORMATS
 from server.ogc.documents import document_arguments, document_response
 from server.ogc.messages import OgcRequest, OgcResponse
-from server.ogc.openapi_queries import query_paths
+from server.ogc.openapi_queries import TEXT, body_schemas, data_response, query_paths
 from server.ogc.openapi_schemas import (
     RESPONSES,
     SCHEMAS,
@@ -73,8 +73,10 @@ def openapi_document(
         (`elsewhere`). They may refer to the schemas and responses of `server.ogc.openapi_schemas`.
     """
     paths: dict[str, Any] = {**core_paths(tuple(one.cube.id for one in opened))}
+    bodies: dict[str, Any] = {}
     for one in opened:
         paths |= query_paths(one.cube)
+        bodies |= body_schemas(one.cube)
     paths |= extra_paths
     return {
         "openapi": "3.0.3",
@@ -91,8 +93,8 @@ def openapi_document(
         ],
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS,
-            "responses": RESPONSES,
+            "schemas": {**SCHEMAS, **bodies},
+            "responses": {**RESPONSES, "data": data_response()},
             "parameters": {
                 "f": format_parameter(OUTPUT_FORMATS, DEFAULT_OUTPUT_FORMAT),
                 "fDocument": query_parameter(
@@ -116,7 +118,7 @@ def core_paths(identifiers: tuple[str, ...]) -> dict[str, Any]:
         {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
         example=[-10, 40, 10, 60],
     )
-    datetime = query_parameter("datetime", "Only collections with times in this instant or interval.", STRING)
+    datetime = query_parameter("datetime", "Only collections with times in this instant or interval.", TEXT)
     limit = query_parameter(
         "limit", "At most so many collections.", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}
     )

@@ -20,9 +20,11 @@ from server.ogc.openapi_schemas import STRING, parameter, query_parameter, respo
 
 FORM = "application/x-www-form-urlencoded"
 NUMBER: dict[str, Any] = {"type": "number"}
+TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 DATETIME = (
-    "An instant (2020-01-01T00:00:00Z), an interval (2020-01-01/2020-02-01) with open ends as .. "
-    "(../2020-02-01), or a list of instants; a date without a time covers the day. Without it: all times."
+    "An instant (2020-01-01T00:00:00Z), which finds the time step around it; an interval (2020-01-01/2020-02-01) "
+    "with open ends as .. (../2020-02-01); or a list of instants. A date without a time covers the day. "
+    "Without it: all times."
 )
 LEVELS = "A level, an interval of levels (500/850), or a list of levels (500,850). Without it: all levels."
 MEMBERS = "A value, a list of values, or, for numbers, an interval (1/5). Without it: all values."
@@ -37,13 +39,8 @@ def query_path(cube: Datacube, query_type: str) -> dict[str, Any]:
     """Return the path item of one query: GET, and POST with the same parameters in its body."""
     parameters = query_parameters(cube, query_type)
     common = {"tags": [cube.id], "description": QUERY_TITLES[query_type] + f" of {cube.title or cube.id}."}
-    fields = {one["name"]: {**one["schema"], "description": one["description"]} for one in parameters}
-    body = {
-        "type": "object",
-        "required": [one["name"] for one in parameters if one["required"]],
-        "properties": {**fields, "f": {"type": "string", "enum": list(FORMATS)}},
-        "additionalProperties": False,
-    }
+    lists = [one["name"] for one in parameters if one["schema"]["type"] == "array"]
+    body = schema(body_name(cube, query_type))
     example = {one["name"]: one["example"] for one in parameters if "example" in one}
     return {
         "get": {
@@ -60,7 +57,12 @@ def query_path(cube: Datacube, query_type: str) -> dict[str, Any]:
             "requestBody": {
                 "required": True,
                 "content": {
-                    FORM: {"schema": body, "example": example, "encoding": encodings(fields)},
+                    FORM: {
+                        "schema": body,
+                        "example": example,
+                        # Lists stand in a form with commas, as in the query string.
+                        "encoding": {name: {"style": "form", "explode": False} for name in lists},
+                    },
                     "application/json": {"schema": body, "example": example},
                 },
             },
@@ -69,13 +71,53 @@ def query_path(cube: Datacube, query_type: str) -> dict[str, Any]:
     }
 
 
-def encodings(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return how lists stand in a form: with commas, as in the query string."""
-    return {name: {"style": "form", "explode": False} for name, shape in fields.items() if shape.get("type") == "array"}
+def body_name(cube: Datacube, query_type: str) -> str:
+    """Return the name of the schema of the body of a POST."""
+    return f"{cube.id}.{query_type}"
+
+
+def body_schemas(cube: Datacube) -> dict[str, Any]:
+    """Return the schemas of the bodies of all POST queries of one collection."""
+    return {body_name(cube, name): body_schema(cube, name) for name in query_types(cube)}
+
+
+def body_schema(cube: Datacube, query_type: str) -> dict[str, Any]:
+    """Return the parameters of a query as an object."""
+    parameters = query_parameters(cube, query_type)
+    numeric = {"z"} | {axis.name for axis in cube.custom_axes if axis.values.dtype.kind in "iuf"}
+    fields = {
+        one["name"]: {
+            **({"anyOf": [one["schema"], NUMBER]} if one["name"] in numeric else one["schema"]),
+            "description": one["description"],
+        }
+        for one in parameters
+    }
+    return {
+        "type": "object",
+        "required": [one["name"] for one in parameters if one["required"]],
+        "properties": {**fields, "f": {"type": "string", "enum": list(FORMATS)}},
+        "additionalProperties": False,
+    }
 
 
 def query_responses(*, cached: bool) -> dict[str, Any]:
     """Return every response that a data query can have."""
+    return {
+        "200": response("data"),
+        "204": response("noData"),
+        **({"304": response("notModified")} if cached else {}),
+        "400": response("badRequest"),
+        "404": response("notFound"),
+        "406": response("notAcceptable"),
+        "413": response("tooLarge"),
+        "500": response("serverError"),
+        "502": response("storageError"),
+        "503": response("unavailable"),
+    }
+
+
+def data_response() -> dict[str, Any]:
+    """Return the response with data, in every format and under every media type that a client may ask for."""
     content = {
         media_type: {
             "schema": schema("coverageJson")
@@ -90,18 +132,7 @@ def query_responses(*, cached: bool) -> dict[str, Any]:
         "ETag": {"description": "State of the data and the query.", "schema": STRING},
         "Link": {"description": "The collection, and this query.", "schema": STRING},
     }
-    return {
-        "200": {"description": "The data.", "headers": headers, "content": content},
-        "204": response("noData"),
-        **({"304": response("notModified")} if cached else {}),
-        "400": response("badRequest"),
-        "404": response("notFound"),
-        "406": response("notAcceptable"),
-        "413": response("tooLarge"),
-        "500": response("serverError"),
-        "502": response("storageError"),
-        "503": response("unavailable"),
-    }
+    return {"description": "The data.", "headers": headers, "content": content}
 
 
 def query_parameters(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
@@ -114,21 +145,21 @@ def query_parameters(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
             query_parameter(
                 "parameter-name",
                 f"One or more of {', '.join(names)}, with commas between. Without it: all.",
-                {"type": "string", "pattern": f"^({choice})(,({choice}))*$"},
+                {"type": "string", "pattern": f"^(({choice})(,({choice}))*)?$"},
                 example=names[0],
             )
         )
     if (time := cube.axis(AxisKind.T)) is not None and time.size:
-        found.append(query_parameter("datetime", DATETIME, STRING, example=one_text(time)))
+        found.append(query_parameter("datetime", DATETIME, TEXT, example=one_text(time)))
     if (level := cube.axis(AxisKind.Z)) is not None and level.size:
         unit = f" In {level.units}." if level.units else ""
-        found.append(query_parameter("z", LEVELS + unit, STRING, example=one_text(level)))
+        found.append(query_parameter("z", LEVELS + unit, TEXT, example=one_text(level)))
     found.append(
         query_parameter("crs", "Reference system of the coordinates.", {"type": "string", "enum": crs_names(cube)})
     )
     taken = {one["name"] for one in found} | {"f", "bbox", "coords"}
     found += [
-        query_parameter(axis.name, f"{axis.long_name or axis.name}. {MEMBERS}", STRING, example=one_text(axis))
+        query_parameter(axis.name, f"{axis.long_name or axis.name}. {MEMBERS}", TEXT, example=one_text(axis))
         for axis in cube.custom_axes
         if axis.size and axis.name not in taken
     ]
@@ -145,7 +176,7 @@ def where(cube: Datacube, query_type: str) -> dict[str, Any]:
     if query_type == "area":
         ring = ((west, south), (east, south), (east, north), (west, north), (west, south))
         example = f"POLYGON(({','.join(f'{x:g} {y:g}' for x, y in ring)}))"
-    return query_parameter("coords", COORDS[query_type], STRING, required=True, example=example)
+    return query_parameter("coords", COORDS[query_type], TEXT, required=True, example=example)
 
 
 def example_box(cube: Datacube) -> tuple[float, float, float, float]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from plugins.datacube.limits import ByteBudget, Limits
+from typing import Any, Final
 
 from catalog.links import FrontUrls
 from plugins.datacube.library import Entry, Library
+from plugins.datacube.limits import ByteBudget, Limits
 from server.ogc.documents import DocumentCache
 from server.ogc.host import PygeoapiHost
+
+RECENT_SECONDS: Final = 0.5
 
 type PathItems = Callable[[FrontUrls], Mapping[str, Any]]
 
@@ -19,6 +23,30 @@ type PathItems = Callable[[FrontUrls], Mapping[str, Any]]
 def no_paths(_: FrontUrls) -> Mapping[str, Any]:
     """Return no further OpenAPI paths."""
     return {}
+
+
+class RecentEntries:
+    """The datasets as they were at most `RECENT_SECONDS` ago.
+
+    Looking at every dataset costs milliseconds where there are many; one thread at a time does it, the others go on
+    with what was seen last.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.seen: tuple[Entry, ...] | None = None
+        self.when = -math.inf
+
+    def get(self, look: Callable[[], tuple[Entry, ...]]) -> tuple[Entry, ...]:
+        """Return the datasets, looked at anew where that is due."""
+        seen = self.seen
+        if seen is not None and (time.monotonic() - self.when < RECENT_SECONDS or self.lock.locked()):
+            return seen
+        with self.lock:
+            if self.seen is None or time.monotonic() - self.when >= RECENT_SECONDS:
+                self.seen = look()
+                self.when = time.monotonic()
+            return self.seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +66,10 @@ class OgcService:
     extra_conformance: tuple[str, ...] = ()
     """Conformance classes of the other fronts."""
     documents: DocumentCache = field(default_factory=DocumentCache)
+    recent: RecentEntries = field(default_factory=RecentEntries)
 
     def entries(self) -> tuple[Entry, ...]:
         """Return the datasets as they are now, and let the embedded pygeoapi know them."""
-        entries = self.library.entries()
+        entries = self.recent.get(self.library.entries)
         self.host.follow(entries)
         return entries

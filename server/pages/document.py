@@ -52,6 +52,15 @@ def shape_of(document: Mapping[str, Any]) -> Shape:
     return Shape.OTHER
 
 
+def heading(shape: Shape, document: Mapping[str, Any], otherwise: str) -> str:
+    """Return the heading of a document's page: its own title where that names it, else `otherwise`."""
+    if shape is Shape.OPENAPI:
+        return "API description"
+    title = document.get("title") if shape is not Shape.PROBLEM else None
+    text = title if isinstance(title, str) and title else otherwise
+    return text[:1].upper() + text[1:] if text == otherwise else text
+
+
 def web_link(value: object) -> bool:
     """Tell whether a text of a document may become a link: an address of the web or of this server, nothing else."""
     if not isinstance(value, str) or any(ord(character) <= 32 for character in value):

@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from server.pages.bundle import BUNDLE, bundled_stamp
 from server.pages.context import CollectionPage, LandingPage
-from server.pages.document import Shape, shape_of, web_link
+from server.pages.document import Shape, heading, shape_of, web_link
 from server.pages.explorer import explorer_document
 
 __all__ = ["HEADERS", "Pages", "explorer_document"]
@@ -96,13 +96,13 @@ class Pages:
         json_url : str
             Address of the document as JSON.
         up_links : sequence of (text, href)
-            The way back up, outermost first.
+            The way back up, outermost first; the start page where it is empty.
         server_title : str
             Title of the server, for the head of the page.
         """
         shape = shape_of(document)
         return self._documents.get_template("document.html").render(
-            title=str(document.get("title") or title) if shape is not Shape.PROBLEM else title,
+            title=heading(shape, document, title),
             document=document,
             shape=shape,
             json_url=json_url,
@@ -132,6 +132,9 @@ class _Static(StaticFiles):
     def __init__(self, directory: Path, only: Sequence[str] | None = None) -> None:
         super().__init__(directory=directory, check_dir=False)
         self._only = only
+
+    async def check_config(self) -> None:
+        """Let the folder be absent: without a bundle there is simply no such file."""
 
     def lookup_path(self, path: str) -> tuple[str, Any]:
         """Find a file; beside the named ones there are none."""

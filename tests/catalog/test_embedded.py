@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -145,7 +144,7 @@ def on_earth(box: tuple[float, ...]) -> shapely.Geometry:
     return shapely.intersection(shapely.union_all(copies), shapely.box(-180, -90, 180, 90))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(boxes(), st.integers(0, 20), st.integers(0, 5)), max_size=12),
     boxes(),
@@ -195,7 +194,7 @@ def _iso(second: int | None) -> str:
     return ".." if second is None else f"1970-01-01T00:00:{second:02d}Z"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(boxes(), min_size=1, max_size=10),
     st.lists(st.tuples(st.floats(-170, 170), st.floats(-80, 80)), min_size=3, max_size=5),
@@ -236,7 +235,9 @@ def test_an_item_without_geometry_is_found_by_all_but_place(repository: Embedded
 def test_ids_and_collections(repository: EmbeddedRepository) -> None:
     for name in ("a", "b"):
         repository.upsert_collection(make_collection(name))
-        repository.upsert_items([make_item(identifier, collection=name) for identifier in ("1", "2'; drop table items")])
+        repository.upsert_items(
+            [make_item(identifier, collection=name) for identifier in ("1", "2'; drop table items")]
+        )
 
     def asked(**query: Any) -> list[tuple[str, str]]:
         return sorted((i["collection"], i["id"]) for i in repository.search(item_query(**query)).documents)
@@ -246,7 +247,7 @@ def test_ids_and_collections(repository: EmbeddedRepository) -> None:
     assert asked(collections=["nowhere"]) == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.integers(0, 9), max_size=30),
     st.integers(1, 7),
@@ -300,7 +301,7 @@ def test_threads_read_and_write_together(repository: EmbeddedRepository) -> None
             for n in range(10):
                 repository.upsert_items([make_item(f"{worker}-{n}")])
                 repository.search(item_query(bbox=(0, 0, 2, 2), limit=100))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             failures.append(error)
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(6)]
@@ -312,29 +313,75 @@ def test_threads_read_and_write_together(repository: EmbeddedRepository) -> None
     assert repository.search(ItemQuery(limit=100)).matched == 60
 
 
-def _write(path: str, worker: int, start: Any) -> None:
-    start.wait()
-    repository = EmbeddedRepository(Path(path))
-    repository.upsert_collection(make_collection(f"c{worker}"))
+WRITER = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from catalog.embedded import EmbeddedRepository
+
+    print("ready", flush=True)
+    sys.stdin.readline()
+    repository = EmbeddedRepository(Path(sys.argv[1]))
+    name = sys.argv[2]
+    repository.upsert_collection({"id": name, "links": []})
     for n in range(15):
-        repository.upsert_items([make_item(f"{worker}-{n}", collection=f"c{worker}")])
+        repository.upsert_items([
+            {"id": f"{name}-{n}", "collection": name, "geometry": {"type": "Point", "coordinates": [n, 0]},
+             "bbox": [n, 0, n, 0], "properties": {"datetime": "2020-01-01T00:00:00Z"}}])
     repository.close()
+""")
+
+
+def start(script: str, *arguments: str) -> subprocess.Popen[bytes]:
+    root = Path(__file__).parents[2]
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+
+
+def said(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
 
 def test_processes_make_and_fill_one_file_together(tmp_path: Path) -> None:
     path = tmp_path / "new" / "catalog.sqlite"
-    context = multiprocessing.get_context("fork")
-    start = context.Event()
-    writers = [context.Process(target=_write, args=(str(path), worker, start)) for worker in range(3)]
+    writers = [start(WRITER, str(path), f"c{worker}") for worker in range(3)]
+    assert [said(writer) for writer in writers] == [b"ready"] * 3
     for writer in writers:
-        writer.start()
-    start.set()
+        assert writer.stdin is not None
+        writer.stdin.write(b"\n")
+        writer.stdin.flush()
     for writer in writers:
-        writer.join(60)
-    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+        writer.communicate(timeout=60)
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
     repository = EmbeddedRepository(path)
     assert repository.search(ItemQuery(limit=100)).matched == 45
+    assert repository.search(item_query(bbox=(14, -1, 15, 1))).matched == 3
     repository.close()
+
+
+FORKED = textwrap.dedent("""
+    import os, sys
+    from pathlib import Path
+    from catalog.embedded import EmbeddedRepository
+
+    repository = EmbeddedRepository(Path(sys.argv[1]))
+    repository.upsert_collection({"id": "parent", "links": []})
+    child = os.fork()
+    if child == 0:
+        repository.upsert_collection({"id": "child", "links": []})
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], [heading.id for heading in repository.headings()], flush=True)
+""")
+
+
+def test_a_repository_lives_on_after_a_fork(tmp_path: Path) -> None:
+    with start(FORKED, str(tmp_path / "catalog.sqlite")) as process:
+        assert said(process) == b"0 ['child', 'parent']"
 
 
 KILLED = textwrap.dedent("""
@@ -365,14 +412,8 @@ KILLED = textwrap.dedent("""
 
 def test_a_writer_killed_in_the_middle_leaves_the_last_commit(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(path)],
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    ) as writer:
-        assert writer.stdout is not None
-        assert writer.stdout.readline().strip() == b"in the middle"
+    with start(KILLED, str(path)) as writer:
+        assert said(writer) == b"in the middle"
         writer.send_signal(signal.SIGKILL)
         writer.wait(30)
     repository = EmbeddedRepository(path)

@@ -18,7 +18,7 @@ from plugins.datacube.datacube import Datacube, Extent, Grid, GridKind
 MakeCube = Callable[..., Datacube]
 
 
-@given(st.datetimes(min_value=datetime(1583, 1, 1), max_value=datetime(9999, 12, 30)))
+@given(st.datetimes(datetime.fromisoformat("1583-01-01"), datetime.fromisoformat("9999-12-30")))
 def test_a_gregorian_date_is_itself(moment: datetime) -> None:
     number = int(np.datetime64(moment, "us").astype(np.int64))
     assert gregorian(to_iso([number], "proleptic_gregorian")[0]) == moment.replace(tzinfo=UTC)

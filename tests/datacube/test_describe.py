@@ -434,6 +434,49 @@ class TestRecognition:
         assert set(cube.parameters) == {"t2m"}
         assert (cube.extent.west, cube.extent.east) == (-10.0, 5.0)
 
+    def test_geographic_axes_called_x_and_y_close_the_circle(self, tmp_path: Path) -> None:
+        """As rioxarray writes them: dimensions x and y, and a grid mapping that says what they are."""
+        y, x = ("y", ("y",), np.array([45.0, 0, -45]), {"axis": "Y"}), ("x", ("x",), np.arange(4) * 90.0, {"axis": "X"})
+        mapping = ("spatial_ref", (), np.array(0), {"grid_mapping_name": "latitude_longitude"})
+        data = (*field("y", "x", y=3, x=4)[:3], {"grid_mapping": "spatial_ref"})
+        cube = described(tmp_path / "a", [y, x, mapping, data])
+        assert cube.grid.kind is GridKind.RECTILINEAR
+        assert cube.axes["x"].cyclic
+        assert (cube.extent.west, cube.extent.east) == (-180, 180)
+
+    def test_radians_and_other_meridians_are_not_queried(self, tmp_path: Path) -> None:
+        lat = ("lat", ("lat",), np.radians(LATITUDE[2]), {"standard_name": "latitude", "units": "radian"})
+        lon = ("lon", ("lon",), np.radians(LONGITUDE[2]), {"standard_name": "longitude", "units": "radian"})
+        cube = described(tmp_path / "a", [lat, lon, field("lat", "lon")])
+        assert cube.unsupported is not None
+        assert "radians" in cube.unsupported
+        box = cube.extent
+        assert (box.west, box.south, box.east, box.north) == pytest.approx((5, 25, 45, 55))
+        paris = {"grid_mapping_name": "latitude_longitude", "longitude_of_prime_meridian": 2.5}
+        data = (*field("lat", "lon")[:3], {"grid_mapping": "crs"})
+        cube = described(tmp_path / "b", [LATITUDE, LONGITUDE, ("crs", (), np.array(0), paris), data])
+        assert cube.unsupported is not None
+        assert "meridian" in cube.unsupported
+        assert (cube.extent.west, cube.extent.east) == (7.5, 47.5)
+
+    def test_healpix_by_the_names_of_nextgems(self, tmp_path: Path) -> None:
+        mapping = (
+            "crs",
+            (),
+            np.array(0),
+            {"grid_mapping_name": "healpix", "healpix_nside": 2, "healpix_order": "nest"},
+        )
+        data = ("t2m", ("time", "pixels"), np.ones((2, 48), "f4"), {"grid_mapping": "crs"})
+        cube = described(tmp_path / "a", [mapping, TIME, data])
+        assert cube.grid.kind is GridKind.HEALPIX
+        assert list(cube.axes) == ["time"]
+        assert set(cube.parameters) == {"t2m"}
+
+    def test_packing_that_is_no_number(self, tmp_path: Path) -> None:
+        data = ("v", ("lat", "lon"), np.ones((3, 4), "i2"), {"scale_factor": "0.1x"})
+        cube = described(tmp_path / "a", [LATITUDE, LONGITUDE, field("lat", "lon"), data])
+        assert cube.skipped == {"v": "the scale_factor of v is no number"}
+
     def test_title_and_description(self, tmp_path: Path) -> None:
         arrays = [LATITUDE, LONGITUDE, field("lat", "lon")]
         assert described(tmp_path / "a", arrays).title == "test"
@@ -487,6 +530,18 @@ class TestRefused:
         lat = ("lat", ("lat",), np.array([0.0, 60.0, 120.0]), LATITUDE[3])
         sentence = refusal(tmp_path / "a", [lat, LONGITUDE, field("lat", "lon")])
         assert sentence == "the latitude coordinate lat reaches 120 degrees, beyond the poles"
+
+    def test_longitudes_that_count_west(self, tmp_path: Path) -> None:
+        lon = (*LONGITUDE[:3], {"units": "degrees_west"})
+        assert "no recognisable longitude" in refusal(tmp_path / "a", [LATITUDE, lon, field("lat", "lon")])
+
+    def test_coordinate_too_large_for_memory(self, tmp_path: Path) -> None:
+        described(tmp_path / "a", [LATITUDE, LONGITUDE, TIME, field("time", "lat", "lon")])
+        group = zarr.open_group(tmp_path / "a")
+        for name, shape in (("time", (1 << 40,)), ("t2m", (1 << 40, 3, 4))):
+            group[name].resize(shape)  # type: ignore[union-attr]
+        with pytest.raises(DatasetError, match="too many to keep in memory"):
+            opened(tmp_path / "a")
 
     def test_no_field(self, tmp_path: Path) -> None:
         assert "has no data variable" in refusal(tmp_path / "a", [LATITUDE, LONGITUDE])
@@ -587,7 +642,7 @@ class TestIntegrity:
                 np.testing.assert_array_equal(store.arrays["v"][...], values[:3])
             except AssertionError:
                 pytest.fail(f"bit {position} was flipped unnoticed")
-            except Exception:  # noqa: BLE001, S110 - any refusal will do
+            except Exception:  # noqa: BLE001 - any refusal will do
                 pass
             data[position // 8] ^= 1 << position % 8
 
@@ -638,7 +693,7 @@ class TestCircle:
             assert right - left == pytest.approx(width, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     stored=hnp.arrays("i2", (3, 4), elements=st.integers(-300, 300)),
     scale=st.sampled_from([None, 0.5, 1.5, 2]),
@@ -666,3 +721,48 @@ def test_decoded_dtype_is_that_of_xarray(
     if wanted.kind != "f" and (scale is not None or offset is not None):
         wanted = np.dtype("f8")  # see `decoded_dtype`
     assert np.dtype(parameter.dtype) == wanted
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=12),
+    st.sampled_from(
+        ["degrees_north", "hours since 2020-01-01", "lat", "time: lat", "AAAA", "healpix", "Z", "up", "true"]
+    ),
+    st.lists(st.integers(-5, 5), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=1),
+)
+ATTRIBUTES = """
+    standard_name long_name units calendar axis positive bounds coordinates grid_mapping grid_mapping_name missing_value
+    _FillValue scale_factor add_offset cell_methods climatology formula_terms cf_role crs_wkt grid_name healpix_nside
+    longitude_of_prime_meridian _Unsigned earth_radius
+"""
+MARKS = st.dictionaries(st.sampled_from(ATTRIBUTES.split()), VALUES, max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(marks=st.lists(MARKS, min_size=5, max_size=5), dtype=st.sampled_from(["f4", "i2", "u1"]))
+def test_any_metadata_is_described_or_refused_in_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, marks: list[dict[str, Any]], dtype: str
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "a"
+    mapping = ("crs", (), np.array(0), {})
+    plain = [LATITUDE, LONGITUDE, TIME, mapping, (*field("time", "lat", "lon")[:2], np.ones((2, 3, 4), dtype), {})]
+    arrays = [
+        (name, dims, data, {**known, **more}) for (name, dims, data, known), more in zip(plain, marks, strict=True)
+    ]
+    try:
+        cube = described(path, arrays)
+    except DatasetError as error:
+        sentence = error.detail
+        cube = None
+    if cube is None:
+        assert "\n" not in sentence
+        return
+    for parameter in cube.parameters.values():
+        np.dtype(parameter.dtype)
+        assert all(dim in cube.axes for dim in parameter.dims) or cube.unsupported
+    assert -180 <= cube.extent.west <= cube.extent.east <= 180

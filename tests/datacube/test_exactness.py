@@ -19,9 +19,9 @@ from plugins.datacube.plan import plan_query
 from plugins.datacube.read import Cancel, read
 
 STORES = {
-    "time-series": ("--years", "0.03", "--resolution", "5", "--chunks", "time-series"),
-    "map": ("--years", "0.03", "--resolution", "5", "--chunks", "map", "--shards"),
-    "balanced": ("--years", "0.03", "--resolution", "5", "--chunks", "balanced", "--shards"),
+    "time-series": ("--years", "0.04", "--resolution", "2.5", "--chunks", "time-series"),
+    "map": ("--years", "0.04", "--resolution", "2.5", "--chunks", "map", "--shards"),
+    "balanced": ("--years", "0.04", "--resolution", "2.5", "--chunks", "balanced", "--shards"),
     "levels": (
         "--years",
         "0.01",
@@ -35,7 +35,7 @@ STORES = {
         "3",
     ),
 }
-HOURS = {"time-series": 264, "map": 264, "balanced": 264, "levels": 96}
+HOURS = {"time-series": 360, "map": 360, "balanced": 360, "levels": 48}
 START = np.datetime64("2020-01-01T00", "h")
 
 
@@ -83,7 +83,8 @@ def answer(opened: OpenDatacube, kind: str, cache: ChunkCache | None = None, **r
 def random_time(rng: np.random.Generator, hours: int) -> str:
     first, last = sorted(int(h) for h in rng.integers(0, hours, 2))
     last = min(last, first + 30)
-    return rng.choice([f"{START + first}:00Z", f"{START + first}:00Z/{START + last}:00Z", str(START + first)[:10]])
+    start, end = (str(START + np.timedelta64(hour, "h")) for hour in (first, last))
+    return str(rng.choice([f"{start}:00Z", f"{start}:00Z/{end}:00Z", start[:10]]))
 
 
 def selectors(rng: np.random.Generator, store: str) -> dict[str, str]:
@@ -151,7 +152,7 @@ def test_areas(store, capacity: int) -> None:
 
 
 def test_points_of_one_request(store) -> None:
-    name, opened, module = store
+    _, opened, module = store
     rng = np.random.default_rng(4)
     points = rng.uniform([-180, -90], [180, 90], (20, 2))
     coords = "MULTIPOINT(" + ",".join(f"({x!r} {y!r})" for x, y in points.tolist()) + ")"
@@ -165,10 +166,18 @@ def test_points_of_one_request(store) -> None:
         check(coverage, module)
 
 
-def test_a_whole_store_in_one_answer(store) -> None:
-    name, opened, module = store
-    total = sum(check(coverage, module) for coverage in answer(opened, "cube", bbox="-180,-90,180,90"))
-    assert total == sum(np.prod(parameter.shape) for parameter in opened.cube.parameters.values())
+def test_a_whole_parameter_in_one_answer(store) -> None:
+    _, opened, module = store
+    coverages = answer(opened, "cube", bbox="-180,-90,180,90", parameter_name="t2m")
+    assert sum(check(coverage, module) for coverage in coverages) == np.prod(opened.cube.parameters["t2m"].shape)
+
+
+def test_the_chunks_of_these_stores_are_several(store) -> None:
+    """So that the tests above cross the borders of chunks and shards."""
+    name, opened, _ = store
+    parameter = opened.cube.parameters["t2m"]
+    assert any(chunk < size for chunk, size in zip(parameter.chunks, parameter.shape, strict=True))
+    assert (parameter.shards is not None) == (name in ("map", "balanced"))
 
 
 def test_nothing_outside_the_times_of_the_store(store) -> None:

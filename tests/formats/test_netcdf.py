@@ -128,7 +128,7 @@ def test_bounds_of_a_scalar_coordinate(make: Callable[..., Coverage], opened: Op
 
 def test_masked_integers(any_coverage: Mapping[str, Coverage], opened: Opened) -> None:
     coverage = any_coverage["masked-integers"]
-    right = coverage.ranges["mask"]
+    right: Any = coverage.ranges["mask"]
     raw = opened([coverage], decode_cf=False)["mask"]
     assert raw.dtype == np.int16
     fill = raw.attrs["_FillValue"]
@@ -288,9 +288,23 @@ def test_stations_are_a_discrete_sampling_geometry(make: Callable[..., Coverage]
     assert dataset["latitude_bnds"].values.tolist() == [[0.875, 1.125], [1.875, 2.125]]
 
 
+def test_columns_of_times_and_levels_are_stations_too(make: Callable[..., Coverage], opened: Opened) -> None:
+    values = np.arange(12, dtype="f4").reshape(2, 3, 2, 1, 1)
+    one: dict[str, Any] = {"custom": [("number", [3])], "t": [0, 1, 2]}
+    coverages = []
+    for i, y in enumerate((10, 20)):
+        coverages.append(make({"t": values[i][None]}, domain_type=DomainType.GRID, z=[850, 500], y=[y], **one))
+    dataset = opened(coverages)
+    assert dataset["t"].dims == ("station", "time", "level")
+    assert dataset["number"].dims == ()
+    assert dataset.attrs["featureType"] == "timeSeriesProfile"
+    assert dataset["latitude"].dims == ("station",)
+    assert_bits(dataset["t"].values, values[..., 0, 0])
+
+
 def test_masked_values_of_stations(make: Callable[..., Coverage], opened: Opened) -> None:
     whole = make({"n": np.array([1, 2], "i2").reshape(2, 1, 1)}, t=[0, 1], y=[1])
-    holed = make({"n": np.ma.array([3, 4], "i2", mask=[0, 1]).reshape(2, 1, 1)}, t=[0, 1], y=[2])
+    holed = make({"n": np.ma.array([3, 4], "i2", mask=[False, True]).reshape(2, 1, 1)}, t=[0, 1], y=[2])
     np.testing.assert_array_equal(opened([whole, holed])["n"].values, [[1, 2], [3, np.nan]])
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,10 +97,8 @@ def test_names_and_media_types_are_unambiguous() -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
     parse_accept(text)
-    try:
+    with contextlib.suppress(InvalidQueryError):
         negotiate(text, text)
-    except InvalidQueryError:
-        pass
     try:
         assert negotiate(None, text).key in FORMATS
     except NotAcceptableError:

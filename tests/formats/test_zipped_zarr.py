@@ -32,7 +32,8 @@ def opened(tmp_path: Path) -> Opened:
         path.write_bytes(b"".join(zipped_zarr.encode(coverages)))
         store = ZipStore(path, mode="r")
         try:
-            return xr.open_zarr(store, chunks=None, consolidated=True, **options).load()
+            dataset: xr.Dataset = xr.open_zarr(store, chunks=None, consolidated=True, **options).load()
+            return dataset
         finally:
             store.close()
 
@@ -61,7 +62,7 @@ def test_the_same_dataset_as_netcdf(any_coverage: Mapping[str, Coverage], opened
 
 
 def test_masked_integers_decode_to_missing(any_coverage: Mapping[str, Coverage], opened: Opened) -> None:
-    right = any_coverage["masked-integers"].ranges["mask"]
+    right: Any = any_coverage["masked-integers"].ranges["mask"]
     read = opened([any_coverage["masked-integers"]])["mask"].values
     np.testing.assert_array_equal(read, right.astype("f4").filled(np.nan))
 

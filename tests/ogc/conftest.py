@@ -84,7 +84,9 @@ class Site:
         document: dict[str, Any] = orjson.loads(response.content())
         return document
 
-    def get(self, function: Callable[..., OgcResponse], *identifiers: str, query: str = "", **fields: Any) -> OgcResponse:
+    def get(
+        self, function: Callable[..., OgcResponse], *identifiers: str, query: str = "", **fields: Any
+    ) -> OgcResponse:
         return function(self.service, self.request("/ogc", query, **fields), *identifiers)
 
     def document(self, function: Callable[..., OgcResponse], *identifiers: str, query: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from plugins.datacube.errors import (
 )
 from plugins.datacube.limits import ByteBudget, Limits
 from plugins.formats.netcdf import NETCDF_LOCK
+from server.ogc.edr import edr_query
 
 LATS, LONS = np.arange(-10, 11, 5.0), np.arange(-15, 16, 5.0)
 INSTANT = "2020-01-01T06:00:00Z"
@@ -57,7 +59,7 @@ def test_a_cube_is_not_mirrored_or_scrambled(site, cells, true_value):
 
 def test_an_instant_is_found(site, cells, true_value):
     found = cells(site.json("region/position", f"coords=POINT(1 4)&datetime={INSTANT}&parameter-name=tas"))
-    assert places(found) == {(INSTANT, 5.0, 0.0)} or len(found) == 1
+    assert places(found) == {(INSTANT, 5.0, 0.0)}
     all_true(found, true_value)
 
 
@@ -237,8 +239,6 @@ def test_head_reads_nothing(site_of, stores, tmp_path):
 
 
 def damaged_store(stores, tmp_path):
-    import shutil
-
     path = tmp_path / "damaged.zarr"
     shutil.copytree(stores["region"], path)
     shutil.rmtree(path / "tas" / "c")
@@ -285,8 +285,6 @@ def test_a_full_budget_is_said_and_an_abandoned_answer_gives_its_share_back(site
 def test_a_cancelled_request_reads_no_further(site):
     request = site.request("/ogc", "coords=POINT(0 0)")
     request.cancel.cancel()
-    from server.ogc.edr import edr_query
-
     with pytest.raises(CancelledError):
         edr_query(site.service, request, "region", "position")
     assert site.service.budget.in_flight == 0

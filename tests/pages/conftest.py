@@ -193,6 +193,12 @@ def served(application: Starlette) -> Iterator[str]:
             thread.join(10)
 
 
+@pytest.fixture
+def serve() -> Callable[[Starlette], contextlib.AbstractContextManager[str]]:
+    """Serve an application for the time of a ``with``, and give its address."""
+    return served
+
+
 @pytest.fixture(scope="session")
 def running_site(waves: Waves, model: Waves, bundle_dir: Path) -> Iterator[Site]:
     pages = Pages(bundle_dir, BASE)
@@ -287,7 +293,8 @@ class Page:
 
     def screenshot(self, path: Path, selector: str = "html", scale: float = 1.0) -> None:
         """Save a picture of one element, whole, whether it is in view or not."""
-        box = f"(r => [r.left + scrollX, r.top + scrollY, r.width, r.height])({self.element(selector)}.getBoundingClientRect())"
+        rectangle = f"{self.element(selector)}.getBoundingClientRect()"
+        box = f"(r => [r.left + scrollX, r.top + scrollY, r.width, r.height])({rectangle})"
         clip = dict(zip(("x", "y", "width", "height"), self.evaluate(box), strict=True)) | {"scale": scale}
         answer = self.send("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(answer["data"]))
@@ -304,11 +311,13 @@ class Chromium:
         # Descriptors above 9, so that none of them is in the way of 3 and 4, which Chromium listens on.
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (*os.pipe(), *os.pipe())]
         to_read, self._write, self._read, to_write = ends
-        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-                 "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--no-proxy-server",
-                 "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--remote-debugging-pipe"]  # fmt: skip
+        nothing_else = ["background-networking", "component-update", "dev-shm-usage", "gpu", "quic", "sync"]
+        flags = ["--headless=new", "--no-sandbox", "--no-first-run", "--no-proxy-server", "--remote-debugging-pipe"]
+        flags += [f"--disable-{thing}" for thing in nothing_else]
+        flags += ["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
         # A small Python puts the pipes where Chromium expects them, and becomes Chromium.
-        become = f"import os, sys; os.dup2({to_read}, 3); os.dup2({to_write}, 4); os.execv(sys.argv[1], sys.argv[1:])"
+        pipes = f"os.dup2({to_read}, 3); os.dup2({to_write}, 4)"
+        become = f"import os, sys; {pipes}; os.execv(sys.argv[1], sys.argv[1:])"
         command = [sys.executable, "-c", become, binary, *flags, f"--user-data-dir={profile}"]
         self._process = subprocess.Popen(
             [*command, "about:blank"],

@@ -33,6 +33,7 @@ test("colours are 256 triples, and numbers are short", () => {
   assert.equal(shortNumber(281.23456, 20), "281");
   assert.equal(shortNumber(0.00012345, 0.0004), "0.00012");
   assert.equal(place(327.5, -2.5), "32.5°W, 2.5°S");
+  assert.equal(place(180, Math.fround(7.6e-6)), "180°E, 0°");
 });
 
 test("queries are escaped, and problems become sentences", () => {

@@ -143,9 +143,8 @@ def test_click_steps_and_keyboard(chromium: Any, site: Any, waves: Any) -> None:
         page.wait(READY)
         assert page.evaluate("document.querySelector('#time').value") == "2020-11-03T23:00:00Z"
         assert page.evaluate("document.querySelector('#time-last').disabled")
-        page.evaluate(
-            "(i => { i.value = '2020-03-01T11:40'; i.dispatchEvent(new Event('change')); })(document.querySelector('#time'))"
-        )
+        page.evaluate("document.querySelector('#time').value = '2020-03-01T11:40'")
+        page.evaluate("document.querySelector('#time').dispatchEvent(new Event('change'))")
         page.wait(READY)
         assert page.evaluate("document.querySelector('#time').value") == "2020-03-01T12:00:00Z"
         assert "time=2020-03-01T12%3A00%3A00Z" in page.evaluate("location.search")

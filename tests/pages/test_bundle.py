@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_land_does_not_cross_the_antimeridian_as_a_streak(bundle_dir: Path) -> N
     path = (bundle_dir / "world.svg").read_text().partition(' d="')[2].partition('"')[0]
     rings = [[tuple(map(float, p.split())) for p in ring.rstrip("Z").split("L")] for ring in path.split("M") if ring]
     assert len(rings) > 100
-    jumps = [(a, b) for ring in rings for a, b in zip(ring, ring[1:], strict=False) if abs(a[0] - b[0]) > 180]
+    jumps = [(a, b) for ring in rings for a, b in pairwise(ring) if abs(a[0] - b[0]) > 180]
     assert all(a[1] >= 84 for a, _ in jumps), jumps
 
 

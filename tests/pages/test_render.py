@@ -11,7 +11,6 @@ import httpx
 import numpy as np
 import pytest
 from starlette.applications import Starlette
-from starlette.testclient import TestClient
 
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.calendar import decode, to_iso
@@ -113,19 +112,14 @@ def test_collection_page(plain: Pages, whole: Pages, waves: Any) -> None:
     without, complete = Reader(plain.collection(context)), Reader(whole.collection(context))
     for reader in (without, complete):
         assert_offline(reader)
-        assert any(
-            "/prefix/ogc/collections/waves/position?coords=POINT(0%200)&parameter-name=t2m&f=CSV" in h
-            for h in reader.attribute("href")
-        )
+        query = "/prefix/ogc/collections/waves/position?coords=POINT(0%200)&parameter-name=t2m&f=CSV"
+        assert query in reader.attribute("href")
     assert not [tag for tag, _ in without.tags if tag == "script"]
     assert "make pages" in without.text
     assert len([tag for tag, _ in complete.tags if tag == "script"]) == 1
     assert complete.attribute("data-axes") == ["/prefix/collections/waves/axes.json"]
-    labelled = set(
-        re.findall(
-            r"byId\(\"([\w-]+)\"\)", (Path(__file__).parents[2] / "server/pages/scripts/explorer.js").read_text()
-        )
-    )
+    script = (Path(__file__).parents[2] / "server/pages/scripts/explorer.js").read_text()
+    labelled = set(re.findall(r"byId\(\"([\w-]+)\"\)", script))
     assert labelled <= set(complete.attribute("id")), "every element that the script names is on the page"
 
 
@@ -144,29 +138,57 @@ DOCUMENTS: dict[Shape, dict[str, Any]] = {
     Shape.CONFORMANCE: {"conformsTo": ["https://www.opengis.net/spec/ogcapi-edr-1/1.2/conf/core", EVIL]},
     Shape.COLLECTIONS: {"collections": [{"id": EVIL, "title": EVIL, "links": LINKS}, {"id": "b"}], "links": LINKS},
     Shape.COLLECTION: {
-        "id": "a/b", "title": "A", "data_queries": {"position": {"link": {"href": "http://h/x", "rel": "data"}}},
-        "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"values": [f"v{i}" for i in range(5000)]}},
-        "parameter_names": {"t": {"unit": {"symbol": {"value": "K"}}, "observedProperty": {"label": EVIL}}, "empty": {}},
-        "items": None, "values": [], "flag": True,
+        "id": "a/b",
+        "title": "A",
+        "data_queries": {"position": {"link": {"href": "http://h/x", "rel": "data"}}},
+        "extent": {
+            "spatial": {"bbox": [[-180, -90, 180, 90]]},
+            "temporal": {"values": [f"v{i}" for i in range(5000)]},
+        },
+        "parameter_names": {
+            "t": {"unit": {"symbol": {"value": "K"}}, "observedProperty": {"label": EVIL}},
+            "empty": {},
+        },
+        "items": None,
+        "values": [],
+        "flag": True,
     },
-    Shape.PROCESSES: {"processes": [{"id": "subset", "title": "Subset", "version": "1", "links": LINKS}], "links": LINKS},
-    Shape.PROCESS: {"id": "subset", "inputs": {"q": {"title": EVIL, "schema": {"type": "string", "enum": ["a"]}}}, "outputs": {}},
-    Shape.JOBS: {"jobs": [{"jobID": "1", "status": "running", "progress": 40, "links": LINKS}, {"jobID": EVIL, "status": "failed"}]},
+    Shape.PROCESSES: {
+        "processes": [{"id": "subset", "title": "Subset", "version": "1", "links": LINKS}],
+        "links": LINKS,
+    },
+    Shape.PROCESS: {
+        "id": "subset",
+        "inputs": {"q": {"title": EVIL, "schema": {"type": "string", "enum": ["a"]}}},
+        "outputs": {},
+    },
+    Shape.JOBS: {
+        "jobs": [
+            {"jobID": "1", "status": "running", "progress": 40, "links": LINKS},
+            {"jobID": EVIL, "status": "failed"},
+        ]
+    },
     Shape.JOB: {"jobID": "1", "status": "successful", "progress": 100, "message": EVIL, "links": LINKS},
     Shape.OPENAPI: {
-        "openapi": "3.1.0", "info": {"title": "API", "version": "1"}, "components": {"parameters": {"f": {"name": "f", "in": "query"}}},
+        "openapi": "3.1.0",
+        "info": {"title": "API", "version": "1"},
+        "components": {"parameters": {"f": {"name": "f", "in": "query"}}},
         "paths": {
             "/x": {
                 "parameters": [],
                 "get": {
                     "summary": EVIL,
-                    "parameters": [{"$ref": "#/components/parameters/f"}, {"$ref": "http://x/y"}, {"name": "id", "in": "path", "required": True}],
+                    "parameters": [
+                        {"$ref": "#/components/parameters/f"},
+                        {"$ref": "http://x/y"},
+                        {"name": "id", "in": "path", "required": True},
+                    ],
                     "responses": {"200": {"description": "Fine"}, "default": {"$ref": "#/x"}},
                 },
             }
         },
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("shape", list(Shape))
@@ -185,6 +207,8 @@ def test_every_kind_of_document(plain: Pages, shape: Shape) -> None:
         assert "(5000 values)" in reader.text
         assert "v2500" not in reader.text
         assert "/prefix/collections/a%2Fb" in reader.attribute("href")
+    if shape is Shape.COLLECTIONS:
+        assert "/prefix/ogc/collections/b" in reader.attribute("href"), "found by its id where it has no link to itself"
     if shape is Shape.OPENAPI:
         assert "/x" in reader.text
         assert "id" in reader.text
@@ -204,30 +228,26 @@ def test_links_are_of_the_web() -> None:
     assert not any(map(web_link, bad))
 
 
-def test_static_files_are_cached_and_closed(whole: Pages) -> None:
-    client = TestClient(Starlette(routes=whole.static_routes()))
+def test_static_files_are_cached_and_closed(whole: Pages, serve: Any) -> None:
     names = re.findall(r'/prefix(/static/[^"]+)', whole.landing(LandingPage("Isopleth", "", ())))
     assert any("style.css?v=" in name for name in names)
-    for name in names:
-        answer: httpx.Response = client.get(name)
-        assert answer.status_code == 200
-        assert "immutable" in answer.headers["cache-control"]
-        again = client.get(name, headers={"If-None-Match": answer.headers["etag"]})
-        assert again.status_code == 304
-    assert "immutable" not in client.get("/static/pages/style.css").headers["cache-control"]
-    for path in (
-        "/static/pages/explorer.js",
-        "/static/pages/../render.py",
-        "/static/bundle/%2e%2e/render.py",
-        "/static/bundle/",
-    ):
-        assert client.get(path).status_code == 404
+    with serve(Starlette(routes=whole.static_routes())) as address, httpx.Client(base_url=address) as client:
+        for name in names:
+            answer = client.get(name)
+            assert answer.status_code == 200
+            assert "immutable" in answer.headers["cache-control"]
+            again = client.get(name, headers={"If-None-Match": answer.headers["etag"]})
+            assert again.status_code == 304
+        assert "immutable" not in client.get("/static/pages/style.css").headers["cache-control"]
+        closed = ("pages/explorer.js", "pages/%2e%2e/render.py", "bundle/%2e%2e/render.py", "bundle/", "pages/")
+        for path in closed:
+            assert client.get(f"/static/{path}").status_code == 404
 
 
-def test_static_files_without_a_bundle(plain: Pages) -> None:
-    client = TestClient(Starlette(routes=plain.static_routes()))
-    assert client.get("/static/bundle/explorer.js").status_code == 404
-    assert client.get("/static/pages/style.css").status_code == 200
+def test_static_files_without_a_bundle(plain: Pages, serve: Any) -> None:
+    with serve(Starlette(routes=plain.static_routes())) as address, httpx.Client(base_url=address) as client:
+        assert client.get("/static/bundle/explorer.js").status_code == 404
+        assert client.get("/static/pages/style.css").status_code == 200
 
 
 def test_policy_allows_this_server_only() -> None:

@@ -13,7 +13,7 @@ BLOCK_BYTES = 128 << 20
 
 
 def block_shape(
-    shape: Sequence[int], chunks: Sequence[int], itemsize: int, limit: int = BLOCK_BYTES
+    shape: Sequence[int], chunks: Sequence[int], itemsize: int, limit: int | None = None
 ) -> tuple[int, ...]:
     """Return a block of whole chunks: grown from the last dimension to the first, as files are mostly laid out.
 
@@ -22,6 +22,7 @@ def block_shape(
     >>> block_shape((8760, 721, 1440), (47, 52, 103), 4, limit=256 << 20)
     (47, 721, 1440)
     """
+    limit = BLOCK_BYTES if limit is None else limit
     block = [min(chunk, size) for chunk, size in zip(chunks, shape, strict=True)]
     for i in reversed(range(len(block))):
         bytes_now = math.prod(block) * itemsize

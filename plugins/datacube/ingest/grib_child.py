@@ -2,7 +2,7 @@
 
 ``python -m plugins.datacube.ingest.grib_child IN OUT`` is how `plugins.datacube.ingest.grib` runs it.
 
-ecCodes and pyproj each bring their own PROJ, and a process that has both crashes; so this module and the two it imports
+ecCodes and pyproj each bring their own PROJ, and a process that has both crashes; so this module and those it imports
 load cfgrib and NumPy and nothing else, and the rest of the application never imports them. It decodes the fields one by
 one into ``.npy`` files in the folder OUT, writes ``content.json`` beside them when all is well, and reports on standard
 output, one JSON document a line: ``{"progress": 0.5}`` or ``{"error": "one sentence"}``.
@@ -21,6 +21,7 @@ from cfgrib import dataset, messages
 
 from plugins.datacube.ingest.grib_fields import Hypercube, RefusedError, hypercubes, require_distinct, require_one_grid
 from plugins.datacube.ingest.grib_layout import Layout
+from plugins.datacube.ingest.grib_messages import find_damage
 
 
 def main(source: Path, target: Path) -> None:
@@ -47,14 +48,12 @@ def main(source: Path, target: Path) -> None:
 
 
 def _require_complete(source: Path, stream: Any, index: Any) -> None:
-    """Refuse a file whose last message is cut off: ecCodes takes one whose end marker is damaged."""
-    offsets = [offset for _, ids in index.iter_index() for offset in ids]
-    last = max(offset[0] if isinstance(offset, tuple) else offset for offset in offsets)
-    end = int(last) + int(stream[last]["totalLength"])
-    with source.open("rb") as file:
-        file.seek(max(0, end - 4))
-        if end > source.stat().st_size or file.read(4) != b"7777":
-            raise RefusedError("is cut short: its last GRIB message is not complete")
+    found = (offset for _, ids in index.iter_index() for offset in ids)
+    # A second field of one message has the pair (offset, number).
+    offsets = [int(offset[0] if isinstance(offset, tuple) else offset) for offset in found]
+    damage = find_damage(source, offsets, lambda offset: int(stream[offset]["totalLength"]))
+    if damage is not None:
+        raise RefusedError(damage)
 
 
 def _decode(cubes: list[Hypercube], layout: Layout, target: Path) -> list[str]:

@@ -33,9 +33,9 @@ from plugins.datacube.ingest.write import (
     Block,
     Task,
     copy_blocks,
+    describe_session,
     make_arrays,
     plan_blocks,
-    describe_session,
 )
 from plugins.datacube.published import DOCUMENT, STORE, read_dataset_json, write_dataset_json
 
@@ -172,6 +172,8 @@ def _guarded[T](action: Callable[[], T]) -> T:
         if isinstance(error, StorageError):
             raise
         raise StorageError(f"the data folder cannot be written: {(error.strerror or 'input error').lower()}") from error
+    except icechunk.IcechunkError as error:
+        raise StorageError("the repository in the data folder is damaged or cannot be written") from error
 
 
 def _publish(files: Sequence[Path], folder: Path, definition: DatasetDefinition, progress: Progress) -> PublishReport:
@@ -182,8 +184,9 @@ def _publish(files: Sequence[Path], folder: Path, definition: DatasetDefinition,
                 shutil.rmtree(abandoned)
             with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder) as scratch:
                 contents = _open_all(files, Path(scratch), lambda part, text: progress(0.3 * part, text))
+                identity = [_identity(path) for path in files]
                 report = _write(
-                    files, contents, folder, definition, lambda part, text: progress(0.3 + 0.7 * part, text)
+                    contents, identity, folder, definition, lambda part, text: progress(0.3 + 0.7 * part, text)
                 )
         except DatasetError:
             if not existed:

@@ -11,7 +11,7 @@ function rings(topology) {
 
 /**
  * Rings to be filled. A ring over the antimeridian jumps from 180 to -180 degrees, which would be filled as a streak
- * across the map: it is unrolled, and drawn once on either side. Antarctica, which goes round the pole, stays as it is.
+ * across the map: it is unrolled, and what lies beyond 180 degrees is drawn on the other side. Antarctica, which goes round the pole, stays as it is.
  */
 export function landRings(topology) {
   return rings(topology).flatMap((ring) => {
@@ -24,7 +24,8 @@ export function landRings(topology) {
     });
     if (turn !== 0) return [ring];
     const beyond = unrolled.some(([x]) => x > 180) ? -360 : unrolled.some(([x]) => x < -180) ? 360 : 0;
-    return beyond ? [unrolled, unrolled.map(([x, y]) => [x + beyond, y])] : [ring];
+    const cut = ([x, y]) => [Math.max(-180, Math.min(180, x)), y];
+    return beyond ? [unrolled.map(cut), unrolled.map(([x, y]) => cut([x + beyond, y]))] : [ring];
   });
 }
 

@@ -53,6 +53,9 @@ export function shortNumber(value, span) {
 /** A place as people write it: 32.5°W, 2.5°N. Longitudes of any turn of the circle. */
 export function place(longitude, latitude) {
   const x = longitude > 180 ? longitude - 360 : longitude;
-  const side = (value, positive, negative) => `${number(Math.abs(value))}°${value > 0 ? positive : value < 0 ? negative : ""}`;
+  const side = (value, positive, negative) => {
+    const degrees = Number(value.toFixed(4));
+    return `${Math.abs(degrees)}°${degrees > 0 ? positive : degrees < 0 ? negative : ""}`;
+  };
   return `${side(x, "E", "W")}, ${side(latitude, "N", "S")}`;
 }

@@ -1,0 +1,214 @@
+"""A published GRIB file holds what cfgrib reads; the oracle runs in a process of its own, as the decoder does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from plugins.datacube.definition import DatasetDefinition
+from plugins.datacube.errors import DatasetError
+from plugins.datacube.ingest import grib
+from plugins.datacube.ingest.publish import ingest_file, publish
+from plugins.datacube.library import Library
+
+DEFINITION = DatasetDefinition(id="x", href="")
+ORACLE = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+from cfgrib.xarray_store import open_datasets
+sets = open_datasets(sys.argv[1], backend_kwargs={"indexpath": ""})
+arrays = {}
+for ds in sets:
+    for name, variable in ds.variables.items():
+        arrays[name] = variable.values
+        arrays[name + "|dims"] = np.array(variable.dims, dtype="U32")
+np.savez(sys.argv[2], **arrays)
+sys.stdout.flush()
+os._exit(0)
+"""
+SURFACE = """
+import os, sys
+import eccodes
+with open(sys.argv[1], "rb") as source, open(sys.argv[2], "wb") as target:
+    while (handle := eccodes.codes_grib_new_from_file(source)) is not None:
+        if eccodes.codes_get(handle, "paramId") == 129:
+            eccodes.codes_write(handle, target)
+            if eccodes.codes_get(handle, "level") == 850:
+                copy = eccodes.codes_clone(handle)
+                eccodes.codes_set(copy, "indicatorOfTypeOfLevel", "sfc")
+                eccodes.codes_set(copy, "level", 0)
+                eccodes.codes_set(copy, "paramId", int(sys.argv[3]))
+                eccodes.codes_write(copy, target)
+    target.flush()
+os._exit(0)
+"""
+
+
+def oracle(path: Path, tmp_path: Path) -> dict[str, np.ndarray]:
+    target = tmp_path / "oracle.npz"
+    subprocess.run([sys.executable, "-c", ORACLE, str(path), str(target)], check=True, capture_output=True)
+    with np.load(target) as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize("name", ["era5_levels_members.grib", "era5_t2m_uk_hourly.grib", "ifs_levels_time_step.grib"])
+def test_holds_what_cfgrib_reads(
+    name: str, shared_data: Path, tmp_path: Path, published: Callable[..., xr.Dataset]
+) -> None:
+    wanted = oracle(shared_data / name, tmp_path)
+    before = set(shared_data.iterdir())
+    report = publish([shared_data / name], DEFINITION, tmp_path)
+    got = published(tmp_path, "x")
+    assert report.unsupported is None
+    assert set(report.parameters) == {v for v in wanted if f"{v}|dims" in wanted and wanted[v].dtype == np.float32}
+    for parameter in report.parameters:
+        dims = tuple(wanted[f"{parameter}|dims"].tolist())
+        assert got[parameter].dims == dims
+        assert got[parameter].dtype == np.float32
+        assert got[parameter].values.tobytes() == wanted[parameter].tobytes()
+        for dim in dims:
+            expected = wanted[dim]
+            if expected.dtype.kind == "m":
+                expected = expected / np.timedelta64(1, "h")
+            np.testing.assert_array_equal(got[dim].values, expected)
+    # Scalars that say nothing are left out, and nothing was written beside the file.
+    assert not {"number", "surface", "step"} & {v for v in got.variables if not got[v].dims}
+    assert set(shared_data.iterdir()) == before
+
+
+def test_a_run_with_steps_keeps_both_and_says_when_it_is_valid(
+    shared_data: Path, tmp_path: Path, published: Callable[..., xr.Dataset]
+) -> None:
+    publish([shared_data / "ifs_levels_time_step.grib"], DEFINITION, tmp_path)
+    got = published(tmp_path, "x")
+    hours = got["step"].values.astype("timedelta64[h]").astype("timedelta64[ns]")
+    np.testing.assert_array_equal(got["valid_time"].values, got["time"].values[:, None] + hours[None, :])
+    assert got["time"].attrs["standard_name"] == "forecast_reference_time"
+
+
+@pytest.mark.parametrize("name", ["ifs_healpix_h8_ring.grib2", "ifs_reduced_gaussian_o32.grib2"])
+def test_lists_of_cells_are_published_and_listed(
+    name: str, shared_data: Path, tmp_path: Path, published: Callable[..., xr.Dataset]
+) -> None:
+    wanted = oracle(shared_data / name, tmp_path)
+    report = publish([shared_data / name], DEFINITION, tmp_path)
+    assert report.unsupported is not None
+    got = published(tmp_path, "x")
+    np.testing.assert_array_equal(np.squeeze(got["t"].values), wanted["t"])
+    np.testing.assert_array_equal(got["latitude"].values, wanted["latitude"])
+    assert Library([], tmp_path / "datasets").get("x").cube.unsupported == report.unsupported
+
+
+def test_days_appended_equal_the_month(shared_data: Path, tmp_path: Path, published: Callable[..., xr.Dataset]) -> None:
+    source = shared_data / "era5_t2m_uk_hourly.grib"
+    content = source.read_bytes()
+    # Messages are all of one length in this file: it can be cut between any two.
+    size = len(content) // 744
+    first, second = tmp_path / "a.grib", tmp_path / "b.grib"
+    first.write_bytes(content[: size * 100])
+    second.write_bytes(content[size * 100 :])
+    assert publish([first], DEFINITION, tmp_path).added_times == 100
+    assert publish([second], DEFINITION, tmp_path).added_times == 644
+    wanted = oracle(source, tmp_path)
+    got = published(tmp_path, "x")
+    np.testing.assert_array_equal(got["t2m"].values, wanted["t2m"])
+    np.testing.assert_array_equal(got["time"].values, wanted["time"])
+
+
+def test_levels_and_a_surface_field_stand_side_by_side(
+    shared_data: Path, tmp_path: Path, published: Callable[..., xr.Dataset]
+) -> None:
+    mixed = tmp_path / "mixed.grib"
+    source = shared_data / "era5_levels_members.grib"
+    subprocess.run([sys.executable, "-c", SURFACE, str(source), str(mixed), "134"], check=True, capture_output=True)
+    report = publish([mixed], DEFINITION, tmp_path)
+    got = published(tmp_path, "x")
+    assert got["z"].dims == ("number", "time", "isobaricInhPa", "latitude", "longitude")
+    assert got["sp"].dims == ("number", "time", "latitude", "longitude")
+    np.testing.assert_array_equal(got["sp"].values, got["z"].sel(isobaricInhPa=850).values)
+    assert set(report.parameters) == {"z", "sp"}
+
+
+def test_one_name_on_two_kinds_of_level_is_refused(shared_data: Path, tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed.grib"
+    source = shared_data / "era5_levels_members.grib"
+    subprocess.run([sys.executable, "-c", SURFACE, str(source), str(mixed), "129"], check=True, capture_output=True)
+    with pytest.raises(DatasetError, match="mixed.grib holds z in two kinds of fields"):
+        publish([mixed], DEFINITION, tmp_path)
+
+
+def test_what_cannot_be_one_cube_is_refused(shared_data: Path, tmp_path: Path) -> None:
+    hourly = (shared_data / "era5_t2m_uk_hourly.grib").read_bytes()
+    levels = (shared_data / "era5_levels_members.grib").read_bytes()
+    size = len(hourly) // 744
+    cases = {
+        "twice.grib": (hourly[: 3 * size] + hourly[2 * size : 4 * size], "holds some fields of t2m twice"),
+        "grids.grib": (hourly[:size] + levels, "holds several grids"),
+        # Messages are padded, so the end is looked for.
+        "cut.grib": (hourly[: hourly.rfind(b"7777", 0, 3 * size) + 2], "cut short"),
+        "half.grib": (hourly[: 3 * size + 50], "is damaged"),
+        "zeros.grib": (hourly[:size] + bytes(size // 2) + hourly[size + size // 2 : 3 * size], "cannot be recognised"),
+        "head.grib": (b"GRIB", "is damaged"),
+    }
+    for name, (content, sentence) in cases.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(DatasetError, match=f"^{name}.*{sentence}") as caught:
+            publish([path], DEFINITION, tmp_path)
+        assert "\n" not in caught.value.detail
+        assert not (tmp_path / "datasets" / "x").exists()
+
+
+def test_fields_that_are_absent_are_missing_values_and_said(
+    shared_data: Path, tmp_path: Path, published: Callable[..., xr.Dataset]
+) -> None:
+    levels = (shared_data / "era5_levels_members.grib").read_bytes()
+    size = len(levels) // 160
+    path = tmp_path / "holes.grib"
+    path.write_bytes(levels[: 155 * size])
+    report = publish([path], DEFINITION, tmp_path)
+    assert sum("absent" in note for note in report.notes) >= 1
+    got = published(tmp_path, "x")
+    missing = sum(int(np.isnan(got[name].values).all(axis=(-2, -1)).sum()) for name in ("z", "t"))
+    assert missing == 5
+
+
+def test_a_decoder_that_crashes_is_one_sentence(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash = tmp_path / "crashing_decoder.py"
+    crash.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setattr(grib, "CHILD", "crashing_decoder")
+    with pytest.raises(DatasetError, match=r"the GRIB decoder stopped unexpectedly"):
+        publish([shared_data / "era5_t2m_uk_hourly.grib"], DEFINITION, tmp_path)
+
+
+def test_the_decoder_never_meets_the_other_copy_of_proj(shared_data: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    script = (
+        "import sys, json, runpy; from plugins.datacube.ingest import grib_child;"
+        f"status = grib_child.run([{str(shared_data / 'ifs_healpix_h8_ring.grib2')!r}, {str(target)!r}]);"
+        "print(json.dumps(sorted(m for m in sys.modules if m.split('.')[0] in ('pyproj', 'rasterio', 'rioxarray'))));"
+        "sys.stdout.flush(); import os; os._exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+    assert not {"cfgrib", "eccodes"} & set(sys.modules)
+
+
+def test_a_grib_file_is_served_without_publishing(shared_data: Path, tmp_path: Path) -> None:
+    definition = ingest_file(shared_data / "era5_levels_members.grib", tmp_path)
+    assert definition.id == "era5_levels_members"
+    opened = Library([definition], None).get("era5_levels_members")
+    assert set(opened.cube.parameters) == {"t", "z"}

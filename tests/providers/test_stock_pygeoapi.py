@@ -1,0 +1,317 @@
+"""Does a stock pygeoapi with our provider answer EDR right, in its Flask and in its Starlette application?
+
+The rows of what pygeoapi's own provider gets wrong come first. Each application runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from urllib.parse import quote
+
+import netCDF4
+import numpy as np
+import orjson
+import pytest
+import zarr
+from covjson_pydantic.coverage import Coverage, CoverageCollection
+
+from plugins.formats.netcdf import NETCDF_LOCK
+
+PROGRAM = Path(__file__).with_name("stock_pygeoapi.py")
+ROOT = Path(__file__).resolve().parents[2]
+LATS, LONS, HOURS = np.arange(-20, 21, 5.0), np.arange(0, 360, 5.0), np.arange(4) * 6
+INSTANT = "2020-01-01T06:00:00Z"
+RING = "POLYGON((0 0,10 0,10 10,0 10,0 0))"
+
+POSITION = "/collections/demo/position?coords=POINT({})&parameter-name=t2m"
+REQUESTS = {
+    "cube": "/collections/demo/cube?bbox=0,0,10,10&parameter-name=t2m",
+    "wrap": "/collections/demo/cube?bbox=350,0,10,5&parameter-name=t2m",
+    "instant": POSITION.format("1 1") + f"&datetime={INSTANT}",
+    "offset": POSITION.format("1 1") + "&datetime=" + quote("2020-01-01T08:00:00+02:00"),
+    "day": POSITION.format("1 1") + "&datetime=2020-01-01",
+    "list": POSITION.format("1 1") + f"&datetime=2020-01-01T00:00:00Z,{INSTANT}",
+    "open": POSITION.format("1 1") + "&datetime=2020-01-01T12:00:00Z/..",
+    "west": POSITION.format("-10 5"),
+    "all": "/collections/demo/position?coords=POINT(0 0)",
+    "multi": "/collections/demo/position?coords=MULTIPOINT((0 0),(10 10))&parameter-name=t2m",
+    "area": f"/collections/demo/area?coords={RING}&parameter-name=t2m&datetime={INSTANT}",
+    "outside": POSITION.format("0 70"),
+    "before": POSITION.format("0 0") + "&datetime=1990-01-01",
+    "crs": POSITION.format("0 0") + "&crs=http://www.opengis.net/def/crs/EPSG/0/3857",
+    "crs84": POSITION.format("0 0") + "&crs=http://www.opengis.net/def/crs/OGC/1.3/CRS84",
+    "unknown": "/collections/demo/position?coords=POINT(0 0)&parameter-name=t2m,nope",
+    "empty": "/collections/demo/position?coords=POINT EMPTY",
+    "nan": POSITION.format("nan nan"),
+    "far": POSITION.format("1e9 0"),
+    "polygon": f"/collections/demo/position?coords={RING}",
+    "line": "/collections/demo/area?coords=LINESTRING(0 0,1 1)",
+    "overflow": POSITION.format("0 0") + "&datetime=99999999999999999999",
+    "words": POSITION.format("0 0") + "&datetime=Mon/Tue",
+    "blank": POSITION.format("0 0") + "&datetime=",
+    "nanbox": "/collections/demo/cube?bbox=nan,nan,nan,nan",
+    "between": "/collections/demo/cube?bbox=0.1,0.1,0.4,0.4&parameter-name=t2m",
+    "six": "/collections/demo/cube?bbox=0,0,0,10,10,10&parameter-name=t2m",
+    "level": POSITION.format("0 0") + "&z=850",
+    "toolarge": "/collections/small/cube?bbox=0,-20,350,20",
+    "broken": "/collections/broken/position?coords=POINT(0 0)",
+    "misspelt": "/collections/misspelt/position?coords=POINT(0 0)",
+    "instances": "/collections/demo/instances",
+    "instance": "/collections/demo/instances/abc/position?coords=POINT(0 0)",
+    "radius": "/collections/demo/radius?coords=POINT(0 0)",
+    "netcdf": "/collections/demo/cube?bbox=0,0,10,10&parameter-name=t2m&f=netcdf",
+    "csv": POSITION.format("0 0") + "&f=csv",
+    "zarr": POSITION.format("0 0") + "&f=zarr",
+    "png": POSITION.format("0 0") + "&f=png",
+    "html": POSITION.format("0 0") + "&f=html",
+    "htmlmany": "/collections/demo/position?coords=MULTIPOINT((0 0),(10 10))&f=html",
+    "collection": "/collections/demo?f=json",
+    "page": "/collections/demo?f=html",
+    "schema": "/collections/demo/schema?f=json",
+    "conformance": "/conformance?f=json",
+}
+
+
+def truth(hours, lat, lon):
+    return hours * 1e5 + (np.asarray(lat) + 90) * 1e3 + np.asarray(lon) % 360
+
+
+def write_store(path: Path) -> None:
+    group = zarr.create_group(path, attributes={"title": "Demonstration"})
+
+    def add(name, dims, data, **attributes):
+        group.create_array(name, data=data, dimension_names=dims, chunks="auto").update_attributes(attributes)
+
+    add("time", ("time",), HOURS, units="hours since 2020-01-01", standard_name="time")
+    add("latitude", ("latitude",), LATS, units="degrees_north")
+    add("longitude", ("longitude",), LONS, units="degrees_east")
+    values = truth(HOURS[:, None, None], LATS[:, None], LONS)
+    dims = ("time", "latitude", "longitude")
+    add("t2m", dims, values, units="K", standard_name="air_temperature", long_name="2 metre temperature")
+    add("bare", dims, values.astype("float32"))
+
+
+def configuration(store: Path) -> dict:
+    def collection(data: Path, **options) -> dict:
+        return {
+            "type": "collection",
+            "title": "Demonstration",
+            "description": "A demonstration",
+            "keywords": ["demonstration"],
+            "links": [],
+            "extents": {
+                "spatial": {"bbox": [-180, -90, 180, 90], "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"}
+            },
+            "providers": [
+                {
+                    "type": "edr",
+                    "name": "plugins.providers.edr.DatacubeEDRProvider",
+                    "data": str(data),
+                    "options": {"sparse": False, **options},
+                }
+            ],
+            "formatters": [
+                {"name": f"plugins.formats.formatter.{name}Formatter"} for name in ("NetCDF", "CSV", "Zarr")
+            ],
+        }
+
+    return {
+        "server": {
+            "bind": {"host": "127.0.0.1", "port": 5000},
+            "url": "http://127.0.0.1:5000",
+            "mimetype": "application/json; charset=UTF-8",
+            "encoding": "utf-8",
+            "languages": ["en-US"],
+            "limits": {"default_items": 10, "max_items": 10},
+            "map": {"url": "https://tile.example/{z}/{x}/{y}.png", "attribution": "none"},
+        },
+        "logging": {"level": "CRITICAL"},
+        "metadata": {
+            "identification": {
+                "title": "Stock", "description": "Stock", "keywords": ["k"], "keywords_type": "theme",
+                "terms_of_service": "https://example.org", "url": "https://example.org",
+            },
+            "license": {"name": "CC-BY-4.0", "url": "https://example.org"},
+            "provider": {"name": "Nobody", "url": "https://example.org"},
+            "contact": {"name": "Nobody", "email": "nobody@example.org"},
+        },
+        "resources": {
+            "demo": collection(store),
+            "small": collection(store, limits={"values": 100}),
+            "broken": collection(store.with_name("nothing.zarr")),
+            "misspelt": collection(store, spares=True),
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["flask", "starlette"])
+def answers(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    write_store(folder / "demo.zarr")
+    work = {
+        "config": configuration(folder / "demo.zarr"),
+        "broken": ["broken", "misspelt"],
+        "requests": [path.replace(" ", "%20") for path in REQUESTS.values()],
+    }
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), request.param, str(folder)],
+        input=json.dumps(work), capture_output=True, text=True, cwd=ROOT, env={"PATH": "", "PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    return dict(zip(REQUESTS, found, strict=True))
+
+
+def content(answer) -> bytes:
+    return base64.b64decode(answer["body"])
+
+
+def document(answer):
+    assert answer["status"] == 200, content(answer)[:500]
+    found = orjson.loads(content(answer))
+    kind = Coverage if found["type"] == "Coverage" else CoverageCollection
+    kind.model_validate_json(orjson.dumps(found))
+    return found
+
+
+def cells(found):
+    """Every value with the coordinates that are declared for it."""
+    for coverage in found["coverages"] if found["type"] == "CoverageCollection" else [found]:
+        axes = {name: axis["values"] for name, axis in coverage["domain"]["axes"].items()}
+        for block in coverage["ranges"].values():
+            named = block.get("axisNames", [])
+            places = itertools.product(*(axes[name] for name in named))
+            for place, value in zip(places, block["values"], strict=True):
+                yield {**{n: v[0] for n, v in axes.items()}, **dict(zip(named, place, strict=True))}, value
+
+
+def check(answer, count):
+    found = list(cells(document(answer)))
+    assert len(found) == count
+    for at, value in found:
+        hour = (np.datetime64(at["t"].rstrip("Z")) - np.datetime64("2020-01-01")) / np.timedelta64(1, "h")
+        assert value == truth(hour, at["y"], at["x"])
+    return [at for at, _ in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("cube", 4 * 3 * 3),
+        ("wrap", 4 * 2 * 5),
+        ("instant", 1),
+        ("offset", 1),
+        ("day", 4),
+        ("list", 2),
+        ("open", 2),
+        ("west", 4),
+        ("multi", 8),
+        ("area", 9),
+        ("crs84", 4),
+        ("between", 4),
+    ],
+)
+def test_the_values_are_where_they_are_declared_to_be(answers, name, count):
+    check(answers[name], count)
+
+
+def test_longitudes_wrap(answers):
+    assert {at["x"] % 360 for at in check(answers["west"], 4)} == {350.0}
+    assert {at["x"] % 360 for at in check(answers["wrap"], 40)} == {350.0, 355.0, 0.0, 5.0, 10.0}
+
+
+def test_an_offset_is_converted(answers):
+    (at,) = check(answers["offset"], 1)
+    assert at["t"] == INSTANT
+
+
+def test_the_media_type(answers):
+    assert "json" in answers["cube"]["headers"]["content-type"]
+
+
+@pytest.mark.parametrize("name", ["outside", "before"])
+def test_nothing_there_is_204(answers, name):
+    assert (answers[name]["status"], content(answers[name])) == (204, b"")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "crs", "unknown", "empty", "nan", "far", "polygon", "line", "overflow", "words", "blank", "nanbox", "six",
+        "level", "radius", "png", "instance",
+    ],
+)  # fmt: skip
+def test_the_clients_fault_is_400_in_words(answers, name):
+    assert answers[name]["status"] == 400
+    text = orjson.loads(content(answers[name]))["description"]
+    assert text
+    assert "check logs" not in text
+    assert "Error" not in text
+
+
+def test_the_sentence_names_what_would_be_valid(answers):
+    text = orjson.loads(content(answers["unknown"]))["description"]
+    assert "nope" in text
+    assert "t2m" in text
+
+
+def test_too_much_is_413_with_the_numbers(answers):
+    assert answers["toolarge"]["status"] == 413
+    assert "100" in orjson.loads(content(answers["toolarge"]))["description"]
+
+
+def test_a_dataset_that_cannot_be_opened_says_so_without_a_path(answers, tmp_path):
+    text = orjson.loads(content(answers["broken"]))["description"]
+    assert (answers["broken"]["status"], text) == (500, "nothing.zarr does not exist")
+
+
+def test_an_option_that_nobody_reads_is_refused_by_name(answers):
+    assert answers["misspelt"]["status"] == 500
+    assert "spares" in orjson.loads(content(answers["misspelt"]))["description"]
+
+
+def test_no_instances(answers):
+    assert answers["instances"]["status"] == 200
+    assert orjson.loads(content(answers["instances"]))["instances"] == []
+
+
+def test_netcdf_csv_and_zarr_through_the_formatters(answers):
+    assert answers["netcdf"]["headers"]["content-type"].startswith("application/netcdf")
+    with NETCDF_LOCK, netCDF4.Dataset("memory", memory=content(answers["netcdf"])) as dataset:
+        values = np.asarray(dataset["t2m"][:])
+        lat, lon = (np.asarray(dataset[name][:]) for name in ("latitude", "longitude"))
+    np.testing.assert_array_equal(values, truth(HOURS[:, None, None], lat[:, None], lon))
+    assert answers["csv"]["headers"]["content-type"].startswith("text/csv")
+    assert len(content(answers["csv"]).decode().splitlines()) >= 5
+    assert zipfile.ZipFile(io.BytesIO(content(answers["zarr"]))).testzip() is None
+
+
+@pytest.mark.parametrize("name", ["html", "htmlmany", "page"])
+def test_pages(answers, name):
+    assert answers[name]["status"] == 200
+    assert content(answers[name]).lstrip().lower().startswith(b"<!doctype html>")
+
+
+def test_the_collection_document(answers):
+    found = orjson.loads(content(answers["collection"]))
+    assert set(found["data_queries"]) == {"position", "area", "cube"}
+    assert set(found["parameter_names"]) == {"t2m", "bare"}
+    assert found["parameter_names"]["t2m"]["unit"]["symbol"]["value"] == "K"
+
+
+def test_the_schema(answers):
+    properties = orjson.loads(content(answers["schema"]))["properties"]
+    assert properties["t2m"] == {"type": "number", "title": "2 metre temperature", "x-ogc-unit": "K"}
+
+
+def test_conformance(answers):
+    classes = orjson.loads(content(answers["conformance"]))["conformsTo"]
+    assert "http://www.opengis.net/spec/ogcapi-edr-1/1.0/conf/core" in classes
