@@ -33,10 +33,7 @@ format: $(VENV)/.test ## Format the code
 	@$(BIN)/ruff format .
 
 pages: $(VENV)/.serve ## Bundle the scripts of the pages (needs Node.js, or gets it from PyPI)
-	@$(BIN)/python -m server.pages.bundle || { \
-	  echo "isopleth: no usable Node.js on this machine: installing it from PyPI" >&2; \
-	  $(PIP) install '.[pages]' && $(BIN)/python -m server.pages.bundle; } || \
-	  echo "isopleth: the pages are served without their map, for want of Node.js" >&2
+	@$(BIN)/python -m server.pages.bundle --install-node || echo "isopleth: the pages are served without their map" >&2
 
 clean: ## Remove the environment and everything that was built (not the data)
 	rm -rf $(VENV) build *.egg-info server/pages/bundle server/pages/node_modules .mypy_cache .ruff_cache .pytest_cache

@@ -22,6 +22,7 @@ from catalog.links import FrontUrls
 from plugins.datacube.cancel import Cancel
 from plugins.datacube.errors import InvalidQueryError, IsoplethError
 from server.ogc.messages import OgcRequest, OgcResponse
+from server.pages.render import HEADERS
 from server.problems import problem_for
 
 DISCONNECT_POLL_SECONDS = 0.25
@@ -68,9 +69,9 @@ class Transport:
 
         async def endpoint(request: Request) -> Response:
             cancel = Cancel()
+            wants_html = html and _prefers_html(request)
             try:
                 message = await self._message(request, cancel)
-                wants_html = html and _prefers_html(message)
                 if wants_html:
                     message = _as_json(message)
                 work = partial(function, message, **request.path_params)
@@ -78,18 +79,27 @@ class Transport:
                     response = await _run_watched(request, cancel, work, limiter)
                 else:
                     response = await anyio.to_thread.run_sync(work, limiter=limiter)
-                if wants_html and _is_json(response):
-                    page = await anyio.to_thread.run_sync(lambda: self.render(message, response), limiter=self.metadata)
-                    kept = {k: v for k, v in response.headers.items() if k.lower() not in ("content-type", "etag")}
-                    headers = {**kept, "Content-Type": "text/html; charset=utf-8", "Vary": "Accept"}
-                    return Response(page, response.status, headers)
+                if wants_html:
+                    return await self._page(message, response)
             except ClientDisconnect:
                 return Response(status_code=499)
             except Exception as error:  # noqa: BLE001 - the one place where every error becomes a problem document
-                return self._problem(request, error)
+                problem = _problem(request, error)
+                if not wants_html:
+                    return await self._send(request, problem, limiter, cancel)
+                shown = OgcRequest("GET", request.url.path, {}, self.urls)
+                return await self._page(shown, problem)
             return await self._send(request, response, limiter, cancel)
 
         return endpoint
+
+    async def _page(self, message: OgcRequest, response: OgcResponse) -> Response:
+        """Send a JSON document as a page; what has no body (204, 304) as it is."""
+        if not isinstance(response.body, bytes) or not response.body:
+            return Response(b"", response.status, dict(response.headers))
+        page = await anyio.to_thread.run_sync(self.render, message, response, limiter=self.metadata)
+        kept = {k: v for k, v in response.headers.items() if k.lower() not in ("content-type", "etag")}
+        return Response(page, response.status, {**kept, **HEADERS, "Vary": "Accept"})
 
     async def _message(self, request: Request, cancel: Cancel) -> OgcRequest:
         query: dict[str, list[str]] = {}
@@ -120,38 +130,40 @@ class Transport:
         self, request: Request, response: OgcResponse, limiter: anyio.CapacityLimiter, cancel: Cancel
     ) -> Response:
         headers = dict(response.headers)
+        if request.method == "HEAD":
+            if not isinstance(response.body, bytes):
+                _close(response.body)
+            head = Response(b"", response.status, headers)
+            # The length of an answer that was not made is not known, and certainly not nought.
+            del head.headers["Content-Length"]
+            return head
         if isinstance(response.body, bytes):
             return Response(response.body, response.status, headers)
-        if request.method == "HEAD":
-            _close(response.body)
-            return Response(b"", response.status, headers)
         return StreamingResponse(_stream(response.body, limiter, cancel), response.status, headers)
 
-    def _problem(self, request: Request, error: Exception) -> Response:
-        status, headers, body = problem_for(error, request.url.path)
-        if isinstance(error, BodyTooLargeError):
-            status = 413
-            body = orjson.dumps({**orjson.loads(body), "status": 413, "title": "Content Too Large"})
-        return Response(body, status, headers)
+
+def _problem(request: Request, error: Exception) -> OgcResponse:
+    status, headers, body = problem_for(error, request.url.path)
+    if isinstance(error, BodyTooLargeError):
+        status = 413
+        body = orjson.dumps({**orjson.loads(body), "status": 413, "title": "Content Too Large"})
+    return OgcResponse(status, headers, body)
 
 
-def _prefers_html(message: OgcRequest) -> bool:
+def _prefers_html(request: Request) -> bool:
     """Return whether the client wants a page: ``f=html``, or an Accept header that puts text/html first."""
-    wanted = message.query.get("f")
+    wanted = request.query_params.get("f")
     if wanted:
-        return wanted[0].lower() in ("html", "text/html")
-    first = (message.accept or "").split(",")[0].split(";")[0].strip().lower()
+        return wanted.lower() in ("html", "text/html")
+    first = request.headers.get("accept", "").split(",")[0].split(";")[0].strip().lower()
     return first in ("text/html", "application/xhtml+xml")
 
 
 def _as_json(message: OgcRequest) -> OgcRequest:
+    """Return the request for the document that a page is made of; a HEAD too needs it whole."""
     query = {name: values for name, values in message.query.items() if name != "f"}
-    return replace(message, query=query, accept=None)
-
-
-def _is_json(response: OgcResponse) -> bool:
-    kind = response.headers.get("Content-Type", "")
-    return isinstance(response.body, bytes) and ("json" in kind) and bool(response.body)
+    method = "GET" if message.method == "HEAD" else message.method
+    return replace(message, method=method, query=query, accept=None)
 
 
 async def _run_watched(

@@ -52,12 +52,17 @@ def routes(library: Library) -> list[Route]:
             status, headers, body = problem_for(known, request.url.path)
             return Response(body, status, headers)
 
-    return [Route("/zarr/{collection}/{key:path}", serve, methods=["GET", "HEAD"])]
+    return [
+        Route("/zarr/{collection}", serve, methods=["GET", "HEAD"]),
+        Route("/zarr/{collection}/{key:path}", serve, methods=["GET", "HEAD"]),
+    ]
 
 
 async def _serve(library: Library, request: Request) -> Response:
     opened: OpenDatacube = await to_thread.run_sync(library.get, request.path_params["collection"])
-    key = str(request.path_params["key"])
+    # The address of the store itself, which catalogues link to, shows what is in it.
+    root = "zarr.json" if opened.source.group.metadata.zarr_format == 3 else ".zmetadata"
+    key = str(request.path_params.get("key", "")) or root
     if len(key) > 512 or not KEY.fullmatch(key) or any(part in (".", "..") for part in key.split("/")):
         raise UnknownError("there is no such key in the store")
     metadata = await to_thread.run_sync(_metadata, _Snapshot(opened))

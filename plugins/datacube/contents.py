@@ -8,7 +8,6 @@ version 3 array is not.
 from __future__ import annotations
 
 import base64
-import binascii
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -220,7 +219,7 @@ def _number(value: Any, dtype: np.dtype[Any]) -> float | int | None:
     if isinstance(value, str):
         try:
             value = struct.unpack("<d", base64.b64decode(value, validate=True))[0]
-        except (binascii.Error, struct.error):
+        except (ValueError, struct.error):
             try:
                 value = float(value)
             except ValueError:
@@ -232,6 +231,9 @@ def _number(value: Any, dtype: np.dtype[Any]) -> float | int | None:
             # As the array stores it: 1e+20 in float32 is another number than in float64.
             with np.errstate(over="ignore"):
                 return float(np.asarray(value).astype(dtype))
-        return int(value)
+        whole = int(value)
     except (OverflowError, ValueError):
         return None  # NaN and infinity are no integers
+    if dtype.kind != "b" and not np.iinfo(dtype).min <= whole <= np.iinfo(dtype).max:
+        return None  # never stored
+    return whole

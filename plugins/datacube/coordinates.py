@@ -69,10 +69,11 @@ def numbers(variable: Variable) -> NDArray[np.float64]:
         for missing in variable.missing:
             values[raw == missing] = np.nan
     scale, offset = variable.packing
-    if scale is not None:
-        values = values * scale
-    if offset is not None:
-        values = values + offset
+    with np.errstate(over="ignore", invalid="ignore"):
+        if scale is not None:
+            values = values * scale
+        if offset is not None:
+            values = values + offset
     return values
 
 
@@ -168,9 +169,9 @@ def axis_of(
         edges = numbers(bounds) if bounds is not None and values.dtype.kind in "iuf" else None
     else:
         values = numbers(variable)
-        if np.isnan(values).any():
-            raise DatasetError(f"the coordinate {variable.name} has missing values")
         edges = numbers(bounds) if bounds is not None else None
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DatasetError(f"the coordinate {variable.name} has missing values")
     if edges is not None and not _well_formed(values, edges):
         edges = None
     units = variable.text("units") if kind is not AxisKind.T else None

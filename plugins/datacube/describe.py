@@ -110,7 +110,7 @@ def decoded_dtype(variable: Variable) -> str:
         name: value for name, value in zip(names, variable.packing, strict=True) if value is not None
     }
     if variable.missing:
-        attributes["_FillValue"] = np.asarray(variable.missing[0]).astype(variable.dtype)[()]
+        attributes["_FillValue"] = variable.dtype.type(0)  # which value it is does not matter to the rule
     stored = xr.Variable(variable.dims, np.empty((0,) * len(variable.dims), variable.dtype), attributes)
     decoded = xr.conventions.decode_cf_variable(variable.name, stored, decode_times=False, decode_timedelta=False)
     return str(decoded.dtype)

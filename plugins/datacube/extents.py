@@ -38,11 +38,12 @@ def box_of(horizontal: Horizontal, axes: Mapping[str, Axis]) -> tuple[float, flo
         return turned(west, max(float(latitudes.min()), -90.0), east, min(float(latitudes.max()), 90.0))
     if horizontal.longitude is not None and horizontal.latitude is not None:
         longitudes, latitudes = coordinates.degrees(horizontal.longitude), coordinates.degrees(horizontal.latitude)
-        if np.isnan(longitudes).all() or np.isnan(latitudes).all():
+        longitudes, latitudes = longitudes[np.isfinite(longitudes)], latitudes[np.isfinite(latitudes)]
+        if not longitudes.size or not latitudes.size:
             return WORLD
         check_latitudes(latitudes, horizontal.latitude.name)
         west, east = _narrowest(longitudes)
-        return turned(west, float(np.nanmin(latitudes)), east, float(np.nanmax(latitudes)))
+        return turned(west, float(np.min(latitudes)), east, float(np.max(latitudes)))
     if horizontal.native is not None and horizontal.x is not None and horizontal.y is not None:
         edges = [axes[v.dims[0]].cells for v in (horizontal.x, horizontal.y)]
         limits = [np.array([cells.min(), cells.max()]) for cells in edges]
@@ -61,7 +62,7 @@ def check_latitudes(latitudes: NDArray[Any], name: str) -> None:
     DatasetError
         With the offending value.
     """
-    worst = float(np.nanmax(np.abs(latitudes)))
+    worst = float(np.max(np.abs(latitudes)))
     if worst > 90.0 + LATITUDE_TOLERANCE:
         raise DatasetError(f"the latitude coordinate {name} reaches {worst:g} degrees, beyond the poles")
 
@@ -87,7 +88,7 @@ def turned(west: float, south: float, east: float, north: float) -> tuple[float,
 
 def _narrowest(longitudes: NDArray[Any]) -> tuple[float, float]:
     """Return the ends of the longitudes as they stand or in -180..180, whichever is narrower."""
-    plain = float(np.nanmin(longitudes)), float(np.nanmax(longitudes))
+    plain = float(np.min(longitudes)), float(np.max(longitudes))
     around = (longitudes + 180.0) % 360.0 - 180.0
-    other = float(np.nanmin(around)), float(np.nanmax(around))
+    other = float(np.min(around)), float(np.max(around))
     return plain if plain[1] - plain[0] <= other[1] - other[0] else other

@@ -60,7 +60,7 @@ class _Slot:
         self.definition = definition
         self._lock = threading.Lock()
         self._opened: OpenDatacube | None = None
-        self._problem: DatasetError | None = None
+        self._problem: str | None = None
         self._checked = -float("inf")
 
     def get(self, *, now: bool = False) -> OpenDatacube:
@@ -86,7 +86,8 @@ class _Slot:
         opened, problem = self._opened, self._problem
         if opened is not None:
             return opened
-        raise problem if problem is not None else DatasetError(f"{self.definition.id} is not open yet")
+        # A new error each time: one that is raised again and again would gather the tracebacks of all requests.
+        raise DatasetError(problem or f"{self.definition.id} is not open yet")
 
     def _renew(self) -> None:
         opened = self._opened
@@ -94,10 +95,11 @@ class _Slot:
             if opened is None or opened.source.probe() != opened.source.snapshot:
                 self._opened, self._problem = _open(self.definition), None
         except FileNotFoundError as error:
-            self._opened, self._problem = None, explain(error, opened.source.label if opened else self.definition.id)
+            label = self.definition.id if opened is None else opened.source.label
+            self._opened, self._problem = None, explain(error, label).detail
         except DatasetError as error:
             # Where a store is being written to, what is open stays, and is looked at again.
-            self._problem = error
+            self._problem = error.detail
             _LOG.warning("dataset %s: %s", self.definition.id, error.detail)
         except UNREACHABLE as error:
             _LOG.warning("the storage of dataset %s does not answer: %s", self.definition.id, error)

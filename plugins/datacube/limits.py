@@ -135,7 +135,7 @@ class ByteBudget:
 
 
 def _size(n: int) -> str:
-    return next(f"{n / size:,.1f} {unit}" for unit, size in _UNITS if n >= size or size == 1)
+    return next((f"{n / size:,.1f} {unit}" for unit, size in _UNITS if n >= size), f"{n:,} bytes")
 
 
-_UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("bytes", 1))
+_UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))

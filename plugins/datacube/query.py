@@ -78,5 +78,5 @@ class Cube(BaseQuery):
 
 type Query = Position | Area | Cube
 
-QUERY_TYPES: dict[str, type[Position] | type[Area] | type[Cube]] = {"position": Position, "area": Area, "cube": Cube}
+QUERY_TYPES: dict[str, type[Position | Area | Cube]] = {"position": Position, "area": Area, "cube": Cube}
 """The query types that are answered, by their name in the path."""

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.datacube.blocks import Block, Where, blocks, chunk_bytes
+from plugins.datacube.cancel import Cancel
 from plugins.datacube.chunks import ChunkCache, ChunkKey, shared_cache
 from plugins.datacube.coverage import Coverage
 from plugins.datacube.datacube import Parameter
@@ -33,7 +34,7 @@ from plugins.datacube.library import OpenDatacube
 from plugins.datacube.plan import ReadPlan
 from plugins.datacube.select import Group, Points
 from plugins.datacube.stored import MOST_TRIED, StoredArray
-from plugins.datacube.tasks import Cancel, Task, run
+from plugins.datacube.tasks import Task, run
 
 __all__ = ["Cancel", "read"]
 

@@ -13,37 +13,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
-from plugins.datacube.errors import CancelledError
+from plugins.datacube.cancel import Cancel
 
 AT_A_TIME: Final = 4
 """Tasks of one answer that run at the same time, at most; bounds its memory."""
-
-
-class Cancel:
-    """A token that one thread sets and others look at."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def cancel(self) -> None:
-        """Stop the work as soon as its current tasks are done; may be called more than once, from any thread."""
-        self._event.set()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether `cancel` was called."""
-        return self._event.is_set()
-
-    def raise_if_cancelled(self) -> None:
-        """Return while somebody waits for the answer.
-
-        Raises
-        ------
-        CancelledError
-            After `cancel`.
-        """
-        if self._event.is_set():
-            raise CancelledError("the request was cancelled")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from plugins.datacube.cancel import Cancel
 from plugins.datacube.library import Library
 from plugins.datacube.limits import Limits
 from plugins.datacube.plan import Cost
-from plugins.datacube.read import Cancel
 from plugins.jobs.child import Report
 from plugins.jobs.job import Outcome
 from plugins.processes.process import Prepared

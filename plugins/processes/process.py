@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from plugins.datacube.cancel import Cancel
 from plugins.datacube.library import Library
 from plugins.datacube.limits import Limits
 from plugins.datacube.plan import Cost
-from plugins.datacube.read import Cancel
 from plugins.jobs.child import Report
 from plugins.jobs.job import Outcome
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from plugins.datacube.cancel import Cancel
 from plugins.datacube.definition import ID_PATTERN
 from plugins.datacube.errors import InvalidQueryError, UnknownError
 from plugins.datacube.library import Library, OpenDatacube
@@ -17,7 +18,7 @@ from plugins.datacube.limits import Limits, admit
 from plugins.datacube.parse import CRS_NAMES, OTHER_PARAMETERS, parse_query
 from plugins.datacube.plan import ReadPlan, plan_query
 from plugins.datacube.query import QUERY_TYPES
-from plugins.datacube.read import Cancel, read
+from plugins.datacube.read import read
 from plugins.formats.table import FORMATS, Format, negotiate
 from plugins.jobs.child import Report
 from plugins.jobs.job import Outcome

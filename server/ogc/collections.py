@@ -95,7 +95,7 @@ def collection_document(cube: Datacube, urls: FrontUrls) -> dict[str, Any]:
     title = cube.title or cube.id
     description = cube.description or title
     if cube.unsupported is not None:
-        description = f"{description} Not queryable yet: {cube.unsupported}"
+        description = f"{description.rstrip('. ')}. Not queryable: {cube.unsupported.rstrip('. ')}."
     document: dict[str, Any] = {
         "id": cube.id,
         "title": title,

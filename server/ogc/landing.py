@@ -33,6 +33,9 @@ def landing_document(service: OgcService, urls: FrontUrls) -> dict[str, Any]:
     """Return the landing page of the OGC API."""
     page = service.host.landing(urls)
     kept = [link for link in page["links"] if link["rel"] in SERVED and link["type"] in SERVED_TYPES]
+    if any(name.endswith("/conf/job-list") for name in service.extra_conformance):
+        jobs = {"rel": f"{OGC_REL}/job-list", "type": "application/json", "title": "Jobs", "href": urls.jobs}
+        kept = [*(link for link in kept if link["rel"] != jobs["rel"]), jobs]
     extra = [
         {"rel": "related", "type": "application/json", "title": "The same data by STAC", "href": urls.stac},
         {"rel": "start", "type": "text/html", "title": "The start page of this server", "href": urls.base},

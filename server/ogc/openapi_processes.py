@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from plugins.processes.registry import PROCESSES, Process
+from plugins.processes.process import Process
+from plugins.processes.registry import PROCESSES
 from server.ogc.openapi_schemas import OBJECT, STRING, parameter, query_parameter, response
 
 JSON = "application/json"

@@ -168,35 +168,42 @@ def query_parameters(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
 
 def where(cube: Datacube, query_type: str) -> dict[str, Any]:
     """Return the parameter that says where: ``bbox`` of a cube, else ``coords``; its example gives data."""
-    west, south, east, north = example_box(cube)
+    x, y = example_cells(cube)
+    west, east = widened(x)
+    south, north = widened(y)
     if query_type == "cube":
         shape = {"type": "array", "items": NUMBER, "minItems": 4, "maxItems": 6}
         return query_parameter("bbox", COORDS["cube"], shape, required=True, example=[west, south, east, north])
-    example = f"POINT({west:g} {south:g})"
+    example = f"POINT({x[0]:g} {y[0]:g})"
     if query_type == "area":
         ring = ((west, south), (east, south), (east, north), (west, north), (west, south))
         example = f"POLYGON(({','.join(f'{x:g} {y:g}' for x, y in ring)}))"
     return query_parameter("coords", COORDS[query_type], TEXT, required=True, example=example)
 
 
-def example_box(cube: Datacube) -> tuple[float, float, float, float]:
-    """Return a small box around the cells in the middle of the grid, its corners on cell centres; in degrees."""
+def example_cells(cube: Datacube) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the columns and the rows of two cells beside each other in the middle of the grid, rising."""
     x, y = cube.axis(AxisKind.X), cube.axis(AxisKind.Y)
     if x is None or y is None or not x.size or not y.size:
         box = cube.extent
-        return box.west, box.south, box.east, box.north
+        return (box.west, box.east), (box.south, box.north)
     west, east = middle(x)
-    south, north = middle(y)
     if cube.grid.geographic and east > 180:
         west, east = west - 360, east - 360
-    return west, south, east, north
+    return (west, east), middle(y)
 
 
 def middle(axis: Axis) -> tuple[float, float]:
-    """Return two values beside each other in the middle of an axis, rising."""
+    """Return two values beside each other in the middle of an axis, rising; twice the same if there is but one."""
     at = max(0, axis.size // 2 - 1)
     two = np.sort(axis.values[at : at + 2].astype(np.float64))
     return round(float(two[0]), 6), round(float(two[-1]), 6)
+
+
+def widened(two: tuple[float, float]) -> tuple[float, float]:
+    """Return an interval that is not empty."""
+    low, high = two
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
 def one_text(axis: Axis) -> str:

@@ -47,8 +47,9 @@ def query_parameter(
 
 
 def problem(description: str) -> dict[str, Any]:
-    """Return a response whose body is a problem document."""
-    return {"description": description, "content": {PROBLEM: {"schema": schema("problem")}}}
+    """Return a response whose body is a problem document, or the same as a page for a browser."""
+    content = {PROBLEM: {"schema": schema("problem")}, "text/html": {"schema": STRING}}
+    return {"description": description, "content": content}
 
 
 SCHEMAS: dict[str, Any] = {

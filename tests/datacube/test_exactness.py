@@ -9,6 +9,7 @@ import pytest
 import shapely
 
 from plugins.datacube.axes import AxisKind
+from plugins.datacube.cancel import Cancel
 from plugins.datacube.chunks import ChunkCache
 from plugins.datacube.coverage import Coverage
 from plugins.datacube.definition import DatasetDefinition
@@ -16,7 +17,7 @@ from plugins.datacube.errors import NoDataError
 from plugins.datacube.library import OpenDatacube, open_datacube
 from plugins.datacube.parse import parse_query
 from plugins.datacube.plan import plan_query
-from plugins.datacube.read import Cancel, read
+from plugins.datacube.read import read
 
 STORES = {
     "time-series": ("--years", "0.04", "--resolution", "2.5", "--chunks", "time-series"),
@@ -166,10 +167,13 @@ def test_points_of_one_request(store) -> None:
         check(coverage, module)
 
 
-def test_a_whole_parameter_in_one_answer(store) -> None:
-    _, opened, module = store
-    coverages = answer(opened, "cube", bbox="-180,-90,180,90", parameter_name="t2m")
-    assert sum(check(coverage, module) for coverage in coverages) == np.prod(opened.cube.parameters["t2m"].shape)
+def test_the_whole_globe_across_chunks_of_time(store) -> None:
+    name, opened, module = store
+    # 13 and 15 January are where chunks of the larger stores meet.
+    start = "2020-01-01" if name == "levels" else "2020-01-13"
+    (coverage,) = answer(opened, "cube", bbox="-180,-90,180,90", parameter_name="t2m", datetime=f"{start}/..")
+    assert coverage.shape[-2:] == opened.cube.parameters["t2m"].shape[-2:]
+    check(coverage, module)
 
 
 def test_the_chunks_of_these_stores_are_several(store) -> None:

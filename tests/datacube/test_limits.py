@@ -18,10 +18,10 @@ def test_a_cost_at_its_limits_is_admitted() -> None:
 @pytest.mark.parametrize(
     ("figure", "sentence"),
     [
-        ("bytes_decoded", "would decode 1,001.0 bytes, and one request may decode 1,000.0 bytes"),
+        ("bytes_decoded", "would decode 1,001 bytes, and one request may decode 1,000 bytes"),
         ("chunks", "would read 11 chunks, and one request may read 10 chunks"),
         ("values", "would return 101 values, and one request may return 100 values"),
-        ("bytes_out", "would return about 501.0 bytes, and one request may return about 500.0 bytes"),
+        ("bytes_out", "would return about 501 bytes, and one request may return about 500 bytes"),
     ],
 )
 def test_each_limit(figure: str, sentence: str) -> None:
@@ -35,8 +35,8 @@ def test_each_limit(figure: str, sentence: str) -> None:
 
 
 def test_all_exceeded_figures_are_told() -> None:
-    with pytest.raises(TooLargeError, match=r"decode 2\.0 GiB and read 73 chunks, and one request may decode"):
-        admit(Cost(bytes_decoded=2**31, chunks=73, bytes_out=1, values=1), LIMITS)
+    with pytest.raises(TooLargeError, match=r"decode 1\.0 MiB and read 73 chunks, and one request may decode"):
+        admit(Cost(bytes_decoded=2**20, chunks=73, bytes_out=1, values=1), LIMITS)
 
 
 def test_a_budget_is_held_and_given_back() -> None:

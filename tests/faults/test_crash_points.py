@@ -1,111 +1,19 @@
-"""The process ends after any single statement of the store: what was acknowledged is there, and no invariant is broken.
-
-A history of submissions, claims, endings and dismissals is played in a forked process that ends (`os._exit`, no
-clean-up of any kind) after its n-th statement, for every n. Afterwards the store is opened again and its invariants
-are checked, and the history goes on to its end.
-"""
+"""A process that ends after any statement of the store loses nothing acknowledged and breaks no invariant."""
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import event
 
-from plugins.jobs.job import Failure, JobRequest, Result, State
-from plugins.jobs.schema import JOBS, OWNERS
-from plugins.jobs.search import JobFilter
+from plugins.jobs.job import JobRequest
 from plugins.jobs.store import JobStore
 
-RESULT = Result("text/plain", "f", 1, "0" * 64, 1)
-
-
-def history(store, tell):
-    """Play every transition; `tell(kind, job id)` after each that was acknowledged."""
-    jobs = [
-        store.submit(JobRequest(process_id="p", inputs={"n": n}, owner="ab"[n % 2], idempotency_key=str(n)))
-        for n in range(2)
-    ]
-    for job in jobs:
-        tell("submitted", job.id)
-    first, second = store.claim(2), store.claim(2)
-    tell("claimed", first.id)
-    store.record_progress([(first.id, first.attempt, 0.5, "half")])
-    if store.finish(first.id, first.attempt, RESULT, 0.0):
-        tell("committed", first.id)
-    store.crash(second.id, second.attempt, "boom")
-    again = store.claim(2)
-    store.interrupt(again.id, again.attempt, "power")
-    again = store.claim(2)
-    store.dismiss(again.id)
-    store.confirm_dismissed(again.id, again.attempt)
-    tell("dismissed", again.id)
-    third = store.submit(JobRequest(process_id="p", inputs={}, owner="c"))
-    tell("submitted", third.id)
-    claimed = store.claim(2)
-    store.fail(claimed.id, claimed.attempt, Failure("error", "no"))
-    fourth = store.submit(JobRequest(process_id="p", inputs={}, owner="c"))
-    tell("submitted", fourth.id)
-    store.dismiss(fourth.id)
-    tell("dismissed", fourth.id)
-    store.expire()
-    store.confirm_discarded(store.discarded())
-
-
-def check(store, told):
-    jobs = {job.id: job for job in store.list(JobFilter(limit=1000)).jobs}
-    for kind, job_id in told:
-        assert job_id in jobs
-        if kind == "committed":
-            assert jobs[job_id].state is State.SUCCESSFUL
-        if kind == "dismissed":
-            assert jobs[job_id].state is State.DISMISSED
-    for job in jobs.values():
-        assert job.result is None or job.state is State.SUCCESSFUL
-        assert (job.started is not None) or job.state in (State.ACCEPTED, State.DISMISSED)
-        assert not job.cancel or job.state is State.RUNNING
-    with store.engine.connect() as connection:
-        rows = connection.execute(select(JOBS.c.owner, JOBS.c.state, func.count()).group_by(JOBS.c.owner, JOBS.c.state))
-        counted = {(owner, state): n for owner, state, n in rows}
-        owners = {row.owner: row for row in connection.execute(select(OWNERS))}
-        assert {job.owner for job in jobs.values()} <= set(owners)
-        for row in owners.values():
-            assert (row.queued, row.running) == (
-                counted.get((row.owner, "accepted"), 0),
-                counted.get((row.owner, "running"), 0),
-            )
-        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
-
-
-def ends_after(statements, engine, play):
-    """Run `play(tell)` in a fork that ends without any clean-up after so many statements.
-
-    Returns what it had told by then, and its status: 9 where it ended early, 0 where it came to its end.
-    """
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status, seen = 1, 0
-
-        def count(*_):
-            nonlocal seen
-            seen += 1
-            if seen == statements:
-                os._exit(9)
-
-        try:
-            event.listen(engine, "after_cursor_execute", count)
-            play(lambda kind, job_id: os.write(write, f"{kind} {job_id}\n".encode()))
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        told = [tuple(line.split()) for line in pipe]
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status in (0, 9)
-    return told, status
+HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -117,60 +25,39 @@ def memory():
 
 
 @pytest.fixture
-def empty(memory):
-    JobStore(memory / "empty" / "jobs.sqlite").close()
-    return memory / "empty"
+def crash_points(monkeypatch):
+    """The script beside this file, as a module: the history that is played, and the invariants."""
+    monkeypatch.syspath_prepend(str(HERE))
+    import crash_points
+
+    return crash_points
 
 
-def test_a_crash_after_any_statement_breaks_nothing(empty, memory):
-    # One store object for all: what SQLAlchemy has compiled is inherited by the forks, connections are not.
-    shutil.copytree(empty, memory / "data")
-    store = JobStore(memory / "data" / "jobs.sqlite")
-    history(store, lambda *_: None)
-    statements, status = 0, 9
-    while status == 9:
-        statements += 1
-        store.close()
-        shutil.rmtree(memory / "data")
-        shutil.copytree(empty, memory / "data")
-        told, status = ends_after(statements, store.engine, lambda tell: history(store, tell))
-        check(store, told)
-        store.recover()
-        check(store, told)
-        assert store.counts()[State.RUNNING] == 0
-        # Life goes on: every job that is left can be brought to its end.
-        while (job := store.claim(1)) is not None:
-            assert store.finish(job.id, job.attempt, RESULT)
-        check(store, told)
-        assert store.counts()[State.ACCEPTED] == 0
-    store.close()
-    assert statements > 60
+def test_a_crash_after_any_statement_breaks_nothing(memory):
+    script = [sys.executable, str(HERE / "crash_points.py"), str(memory)]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    making, playing = (int(word) for word in done.stdout.split())
+    assert making > 8
+    assert playing > 60
 
 
-def test_a_crash_while_the_tables_are_made_breaks_nothing(memory):
-    statements, status = 0, 9
-    while status == 9:
-        statements += 1
-        place = memory / str(statements) / "jobs.sqlite"
-        _, status = ends_after(statements, Engine, lambda tell, place=place: JobStore(place))
-        store = JobStore(place)
-        store.submit(JobRequest(process_id="p", inputs={}))
-        check(store, [])
-        store.close()
-    assert statements > 8
-
-
-def test_an_error_after_any_statement_is_rolled_back(empty, memory):
+def test_an_error_after_any_statement_is_rolled_back(memory, crash_points):
     """The statement worked, then the program failed: the store must be as before, in the same process too."""
 
     class InjectedError(Exception):
         pass
 
+    JobStore(memory / "empty" / "jobs.sqlite").close()
+    shutil.copytree(memory / "empty", memory / "data")
+    store = JobStore(memory / "data" / "jobs.sqlite")
     statements, finished = 0, False
     while not finished:
         statements += 1
-        folder = shutil.copytree(empty, memory / str(statements))
-        store, told, seen = JobStore(folder / "jobs.sqlite"), [], 0
+        store.close()
+        shutil.rmtree(memory / "data")
+        shutil.copytree(memory / "empty", memory / "data")
+        told, seen = [], 0
 
         def count(*_, statements=statements):
             nonlocal seen
@@ -180,17 +67,16 @@ def test_an_error_after_any_statement_is_rolled_back(empty, memory):
 
         event.listen(store.engine, "after_cursor_execute", count)
         try:
-            history(store, lambda kind, job_id, told=told: told.append((kind, job_id)))
+            crash_points.history(store, lambda kind, job_id, told=told: told.append((kind, job_id)))
             finished = True
         except InjectedError:
             pass
         event.remove(store.engine, "after_cursor_execute", count)
-        check(store, told)
+        crash_points.check(store, told)
         # The same requests again: keys make them the same jobs, and nothing is locked.
         for n in range(2):
             request = JobRequest(process_id="p", inputs={"n": n}, owner="ab"[n % 2], idempotency_key=str(n))
             assert store.submit(request).id == store.submit(request).id
-        check(store, told)
-        store.close()
-        shutil.rmtree(folder)
+        crash_points.check(store, told)
+    store.close()
     assert statements > 60

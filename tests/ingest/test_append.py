@@ -194,7 +194,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
 
 def test_overlapping_files_name_the_first_common_time(tmp_path: Path) -> None:
     files = [write(tmp_path / "a.nc", [0.0, 1.0, 2.0]), write(tmp_path / "b.nc", [1.0, 2.0, 3.0])]
-    with pytest.raises(DatasetError, match="2001-01-02T00:00:00Z is both in a.nc and in b.nc"):
+    with pytest.raises(DatasetError, match=r"2001-01-02T00:00:00Z is both in a\.nc and in b\.nc"):
         publish(files, DEFINITION, tmp_path)
     assert not (tmp_path / "datasets" / "x").exists()
     interleaved = [files[0], write(tmp_path / "c.nc", [0.5, 1.5])]

@@ -113,12 +113,13 @@ def test_days_appended_equal_the_month(shared_data: Path, tmp_path: Path, publis
     content = source.read_bytes()
     # Messages are all of one length in this file: it can be cut between any two.
     size = len(content) // 744
-    first, second = tmp_path / "a.grib", tmp_path / "b.grib"
+    first, second, whole = (tmp_path / name for name in ("a.grib", "b.grib", "whole.grib"))
     first.write_bytes(content[: size * 100])
-    second.write_bytes(content[size * 100 :])
+    second.write_bytes(content[size * 100 : size * 160])
+    whole.write_bytes(content[: size * 160])
     assert publish([first], DEFINITION, tmp_path).added_times == 100
-    assert publish([second], DEFINITION, tmp_path).added_times == 644
-    wanted = oracle(source, tmp_path)
+    assert publish([second], DEFINITION, tmp_path).added_times == 60
+    wanted = oracle(whole, tmp_path)
     got = published(tmp_path, "x")
     np.testing.assert_array_equal(got["t2m"].values, wanted["t2m"])
     np.testing.assert_array_equal(got["time"].values, wanted["time"])
@@ -142,7 +143,7 @@ def test_one_name_on_two_kinds_of_level_is_refused(shared_data: Path, tmp_path: 
     mixed = tmp_path / "mixed.grib"
     source = shared_data / "era5_levels_members.grib"
     subprocess.run([sys.executable, "-c", SURFACE, str(source), str(mixed), "129"], check=True, capture_output=True)
-    with pytest.raises(DatasetError, match="mixed.grib holds z in two kinds of fields"):
+    with pytest.raises(DatasetError, match=r"mixed\.grib holds z in two kinds of fields"):
         publish([mixed], DEFINITION, tmp_path)
 
 
@@ -155,9 +156,9 @@ def test_what_cannot_be_one_cube_is_refused(shared_data: Path, tmp_path: Path) -
         "grids.grib": (hourly[:size] + levels, "holds several grids"),
         # Messages are padded, so the end is looked for.
         "cut.grib": (hourly[: hourly.rfind(b"7777", 0, 3 * size) + 2], "cut short"),
-        "half.grib": (hourly[: 3 * size + 50], "is damaged"),
+        "half.grib": (hourly[: 3 * size + 50], "cut short"),
         "zeros.grib": (hourly[:size] + bytes(size // 2) + hourly[size + size // 2 : 3 * size], "cannot be recognised"),
-        "head.grib": (b"GRIB", "is damaged"),
+        "head.grib": (b"GRIB", "cut short"),
     }
     for name, (content, sentence) in cases.items():
         path = tmp_path / name

@@ -14,7 +14,8 @@ import pytest
 import xarray as xr
 
 from plugins.datacube.definition import DatasetDefinition
-from plugins.datacube.ingest import blocks, publish as publishing, write
+from plugins.datacube.ingest import blocks, write
+from plugins.datacube.ingest import publish as publishing
 from plugins.datacube.ingest.publish import publish
 
 DEFINITION = DatasetDefinition(id="x", href="")

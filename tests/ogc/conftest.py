@@ -173,3 +173,9 @@ def true_value() -> Callable[..., Any]:
 def site_of() -> Callable[..., Site]:
     """Make another site: ``site_of([DatasetDefinition(...)], limits=...)``."""
     return make_site
+
+
+@pytest.fixture
+def store_of(tmp_path: Path) -> Callable[..., Path]:
+    """Write a store with other axes: ``store_of(name, lats, lons)``."""
+    return lambda name, *axes: write_store(tmp_path / f"{name}.zarr", *axes)

@@ -101,7 +101,7 @@ def test_a_dataset_that_cannot_be_queried_is_described_with_the_reason(site):
     opened = site.service.library.get("region")
     cube = replace(opened.cube, unsupported="its grid is curvilinear.")
     document = collection_document(cube, site.request().base)
-    assert document["description"].endswith("its grid is curvilinear.")
+    assert document["description"] == "A region. Not queryable: its grid is curvilinear."
     assert "data_queries" not in document
     assert not [link for link in document["links"] if link["rel"] == "data"]
     assert Collection.model_validate_json(orjson.dumps(document))

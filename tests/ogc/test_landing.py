@@ -51,5 +51,12 @@ def test_the_declared_classes(site):
 
 def test_the_fronts_add_their_classes(site_of, stores):
     site = site_of([], extra_conformance=("http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/dismiss",))
+    assert not [link for link in site.document(landing)["links"] if link["rel"].endswith("/job-list")]
     classes = site.document(conformance)["conformsTo"]
     assert "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/dismiss" in classes
+
+
+def test_a_server_with_a_job_list_links_to_it_once(site_of):
+    site = site_of([], extra_conformance=("http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/job-list",))
+    found = [link["href"] for link in site.document(landing)["links"] if link["rel"].endswith("/job-list")]
+    assert found == ["http://127.0.0.1:8000/ogc/jobs"]

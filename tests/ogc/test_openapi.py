@@ -9,6 +9,7 @@ import orjson
 import pytest
 from openapi_spec_validator import validate
 
+from plugins.datacube.definition import DatasetDefinition
 from server.ogc.openapi import elsewhere, openapi
 
 QUERIES = [(identifier, kind) for identifier in ("region", "globe") for kind in ("position", "area", "cube")]
@@ -114,6 +115,16 @@ def test_every_format_is_a_documented_response(site, document, identifier, kind)
         response = site.edr(f"{identifier}/{kind}", urlencode({name: where, "f": form, "parameter-name": "tas"}))
         assert response.headers["Content-Type"].split(";")[0] in documented
         assert response.content()
+
+
+@pytest.mark.parametrize("kind", ["position", "area", "cube"])
+def test_a_grid_of_one_cell_has_examples_too(site_of, store_of, kind):
+    site = site_of([DatasetDefinition("cell", str(store_of("cell", [50.0], [10.0])))])
+    parameters = parameters_of(site.document(openapi), "cell", kind)
+    name = "bbox" if kind == "cube" else "coords"
+    example = parameters[name]["example"]
+    where = ",".join(map(str, example)) if isinstance(example, list) else example
+    assert site.json(f"cell/{kind}", urlencode({name: where}))["ranges"]
 
 
 def test_the_paths_of_other_fronts_are_added(site_of, stores):

@@ -125,6 +125,27 @@ def test_painted_cells_lie_where_their_values_do(chromium: Any, site: Any, waves
     assert page.complaints == []
 
 
+def test_colours_of_the_pixels(chromium: Any, site: Any) -> None:
+    """The warmest cell (90 E, equator) has the last colour of the scale, 90 W has not, and missing cells have none."""
+    pixel = """(() => {
+        const canvas = document.querySelector('#map canvas.field'), frame = canvas.getBoundingClientRect();
+        const box = document.querySelector('#map .leaflet-coast-pane path').getBoundingClientRect();
+        const at = (lon, lat) => [box.left - frame.left + (lon + 180) / 360 * box.width,
+                                  box.top - frame.top + (90 - lat) / 180 * box.height].map(Math.round);
+        return [[90, 0], [-90, 0], [0, -75], [0, 75]].map(place =>
+            [...canvas.getContext('2d').getImageData(...at(...place), 1, 1).data]);
+    })()"""
+    with chromium.page(f"{site.url}/collections/waves") as page:
+        page.wait(READY)
+        warm, cool, missing, cold = page.evaluate(pixel)
+    assert warm == [138, 18, 8, 255]
+    assert cool[3] == 255
+    assert cool != warm
+    assert missing[3] == 0
+    assert cold[3] == 255
+    assert cold[2] > cold[0], "the cold end of the scale is blue"
+
+
 def test_click_steps_and_keyboard(chromium: Any, site: Any, waves: Any) -> None:
     with chromium.page(f"{site.url}/collections/waves") as page:
         page.wait(READY)

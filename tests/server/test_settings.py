@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from server.settings import Settings, load_settings
 
 from plugins.datacube.errors import InvalidQueryError
+from server.settings import Settings, load_settings
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 
@@ -69,7 +69,9 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     file = tmp_path / "a.yml"
-    file.write_text("data: here\ndatasets:\n  a: {href: a.zarr}\n  b: {href: 's3://bucket/b'}\n  c: {href: /abs/c.zarr}\n")
+    file.write_text(
+        "data: here\ndatasets:\n  a: {href: a.zarr}\n  b: {href: 's3://bucket/b'}\n  c: {href: /abs/c.zarr}\n"
+    )
     settings = load_settings(file)
     assert settings.data == tmp_path / "here"
     assert {k: d.href for k, d in settings.datasets.items()} == {

@@ -13,9 +13,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
+import eccodes
 import numpy as np
 from cfgrib import dataset, messages
 
@@ -113,8 +115,12 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         _say({"error": f"cannot be decoded: {error.strerror or 'input or output error'}"})
         return 2
-    except Exception as error:  # noqa: BLE001  a decoder fails in many ways, and all of them end here
-        _say({"error": f"is damaged, or holds GRIB messages that cannot be decoded ({type(error).__name__})"})
+    except eccodes.PrematureEndOfFileError:
+        _say({"error": "is cut short: its last GRIB message is not complete"})
+        return 2
+    except Exception:  # noqa: BLE001  a decoder fails in many ways, and all of them end here
+        traceback.print_exc()
+        _say({"error": "is damaged, or holds GRIB messages that cannot be decoded"})
         return 2
     return 0
 

@@ -1,8 +1,8 @@
 """Is a GRIB file complete, from its first message to its last?
 
-ecCodes skips what it does not recognise: a message whose head is damaged is passed over in silence, and one whose end is
-cut off may be taken. So the file is walked once more by the lengths that the messages state of themselves (WMO Manual on
-Codes, FM 92 GRIB, section 0). Imported by `plugins.datacube.ingest.grib_child`; needs nothing but the standard library.
+ecCodes skips what it does not recognise: a message whose head is damaged is passed over in silence, and one whose end
+is cut off may be taken. So the file is walked once more by the lengths that the messages state of themselves (WMO
+Manual on Codes, FM 92 GRIB, section 0). Imported by `plugins.datacube.ingest.grib_child`.
 """
 
 from __future__ import annotations
