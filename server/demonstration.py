@@ -88,7 +88,9 @@ SAMPLES: Final = (
 )
 
 
-def publish_demonstration(data: Path, progress: Progress | None = None) -> tuple[str, ...]:
+def publish_demonstration(
+    data: Path, progress: Progress | None = None, *, synthetic_days: int | None = None
+) -> tuple[str, ...]:
     """Publish the demonstration datasets that are not there yet.
 
     Parameters
@@ -97,6 +99,8 @@ def publish_demonstration(data: Path, progress: Progress | None = None) -> tuple
         The data folder.
     progress : callable, optional
         ``progress(fraction, text)`` over all that is to be done.
+    synthetic_days : int, optional
+        Length of the generated cube; 60 days where it is not given.
 
     Returns
     -------
@@ -116,7 +120,7 @@ def publish_demonstration(data: Path, progress: Progress | None = None) -> tuple
         return ids
     # Loading what writes costs a second, which a server that has everything does not need.
     from plugins.datacube.ingest.publish import publish
-    from plugins.datacube.synthetic import publish_synthetic
+    from plugins.datacube.synthetic import DAYS, publish_synthetic
 
     def part_of(dataset_id: str) -> Progress:
         def tell(fraction: float, text: str) -> None:
@@ -129,7 +133,7 @@ def publish_demonstration(data: Path, progress: Progress | None = None) -> tuple
         if sample.definition.id in absent:
             publish([sample_folder() / sample.file], sample.definition, data, part_of(sample.definition.id))
     if SYNTHETIC in absent:
-        publish_synthetic(data, part_of(SYNTHETIC))
+        publish_synthetic(data, part_of(SYNTHETIC), days=synthetic_days or DAYS)
     return ids
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from catalog.embedded import EmbeddedRepository
 from catalog.harvest import harvest
 from catalog.links import FrontUrls
+from plugins.datacube.chunks import set_capacity
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import InvalidQueryError, IsoplethError
 from plugins.datacube.library import Library
@@ -116,6 +117,7 @@ def create(settings: Settings, more: tuple[DatasetDefinition, ...] = ()) -> Depl
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidQueryError("data", f"cannot make the data folder {data}: {error.strerror}") from error
+    set_capacity(settings.limits.chunk_cache)
     definitions = definitions_of(settings, more)
     context = ProcessContext(definitions, published, settings.job_limits)
     jobs = JobStore(data / "jobs.sqlite", Quotas(settings.jobs.running_per_user, settings.jobs.queued_per_user))

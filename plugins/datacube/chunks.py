@@ -2,7 +2,8 @@
 
 A least-recently-used cache bounded in bytes, with single flight: of many threads that want the same chunk, one loads it
 and the others wait for that one. Chunks are kept as stored (packed integers stay packed), read-only, per snapshot: a
-new snapshot never sees the chunks of an old one.
+new snapshot never sees the chunks of an old one. The snapshot of a plain Zarr store is that of its metadata: whoever
+rewrites chunks in place, against all advice, may still be answered with the old ones.
 """
 
 from __future__ import annotations

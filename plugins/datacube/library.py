@@ -1,8 +1,9 @@
 """Which datasets are there, and is the opened state of each still that of its store?
 
 Opening and describing a store costs file or network reads; it is done once per (href, revision) and shared by every
-front. A dataset is looked at again at most every `CHECK_SECONDS`, when somebody asks for it; when its store was written
-to, a new `OpenDatacube` takes the place of the old one, which stays valid for those who still read from it.
+front. A dataset is looked at again at most every `CHECK_SECONDS`, when somebody asks for it (in the background where it
+is not on this machine); when its store was written to, a new `OpenDatacube` takes the place of the old one, which stays
+valid for those who still read from it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.describe import describe
 from plugins.datacube.errors import DatasetError, IsoplethError, UnknownError
 from plugins.datacube.published import published_definitions
-from plugins.datacube.sources import UNREACHABLE, Source, explain, open_source
+from plugins.datacube.sources import UNREACHABLE, Source, explain, local_path, open_source
 
 _LOG = logging.getLogger(__name__)
 CHECK_SECONDS: Final = 2.0
@@ -58,6 +59,7 @@ class _Slot:
 
     def __init__(self, definition: DatasetDefinition) -> None:
         self.definition = definition
+        self._remote = local_path(definition.href) is None
         self._lock = threading.Lock()
         self._opened: OpenDatacube | None = None
         self._problem: str | None = None
@@ -71,10 +73,17 @@ class _Slot:
         first = self._opened is None and self._problem is None
         if not self._lock.acquire(blocking=now or first):
             return self._current()
+        if self._remote and self._opened is not None and not now:
+            # A slow network is not waited for: this answer comes from what is open, later ones from what is found.
+            threading.Thread(target=self._renew_and_release, name=f"renew {self.definition.id}", daemon=True).start()
+        else:
+            self._renew_and_release(force=now)
+        return self._current()
+
+    def _renew_and_release(self, *, force: bool = False) -> None:
         try:
-            if self._due() or now:
+            if force or self._due():
                 self._renew()
-            return self._current()
         finally:
             self._lock.release()
 
@@ -180,6 +189,7 @@ class Library:
         self._known: dict[str, DatasetDefinition] = dict(self._configured)
         self._problems: dict[str, str] = {}
         self._scanned = -float("inf")
+        self._warm = False
 
     def ids(self) -> tuple[str, ...]:
         """Return the ids: the configured datasets in their order, then the published ones by name."""
@@ -205,10 +215,12 @@ class Library:
     def entries(self) -> tuple[Entry, ...]:
         """Return all datasets with their state; one that is broken never stops the others."""
         definitions = tuple(self._definitions().values())
-        if len(definitions) < 2:
+        if self._warm or len(definitions) < 2:
             return tuple(self._entry(definition) for definition in definitions)
         with ThreadPoolExecutor(min(8, len(definitions))) as pool:
-            return tuple(pool.map(self._entry, definitions))
+            entries = tuple(pool.map(self._entry, definitions))
+        self._warm = True
+        return entries
 
     def refresh(self) -> None:
         """Look for new and changed datasets now, whenever they were last looked at."""

@@ -2,6 +2,9 @@
 
 Nothing but `read_box` and `read_chunks` calls Zarr for data. Whatever it raises becomes a `StorageError` of one
 sentence that names the dataset, the parameter and the chunk, and nothing of the server.
+
+An absent chunk is an error, and so is an absent shard; but inside a shard the Zarr specification makes an absent inner
+chunk mean "fill value", and the checksum of the shard's index says that this is how it was written.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from plugins.datacube.errors import StorageError
 LOGGER = logging.getLogger(__name__)
 MOST_TRIED: Final = 64
 """Chunks that are tried one by one to find a damaged one."""
+UNREACHABLE: Final = "out of reach"
 
 type Index = tuple[int, ...]
 """Position of a chunk in the chunk grid."""
@@ -57,11 +61,13 @@ class StoredArray:
             raise
         except Exception as error:
             LOGGER.warning("reading %s of %s failed", self.parameter.name, self.dataset, exc_info=error)
-            culprit = chunks[0] if len(chunks) == 1 else self._first_unreadable(chunks, error)
+            complaint = _complaint(error)
+            # Over a broken network each further try may wait for seconds.
+            search = len(chunks) <= MOST_TRIED and complaint != UNREACHABLE
+            culprit = chunks[0] if len(chunks) == 1 else self._first_unreadable(chunks) if search else None
             place = f"chunk {'.'.join(map(str, culprit))}" if culprit is not None else f"one of {len(chunks)} chunks"
             raise StorageError(
-                f"stored data of {self.dataset} could not be read: {place} of {self.parameter.name} "
-                f"is {_complaint(error)}"
+                f"stored data of {self.dataset} could not be read: {place} of {self.parameter.name} is {complaint}"
             ) from error
 
     def read_chunks(self, indices: Sequence[Index]) -> dict[Index, NDArray[Any]]:
@@ -90,10 +96,7 @@ class StoredArray:
                 read[index] = values if len(members) == 1 else values[part].copy()
         return read
 
-    def _first_unreadable(self, chunks: Sequence[Index], error: Exception) -> Index | None:
-        """Find which of several chunks failed; not over a broken network, where each try may wait for seconds."""
-        if not isinstance(error, (ValueError, RuntimeError)) or len(chunks) > MOST_TRIED:
-            return None
+    def _first_unreadable(self, chunks: Sequence[Index]) -> Index | None:
         for index in chunks:
             corner = (i * size for i, size in zip(index, self.parameter.chunks, strict=True))
             try:
@@ -137,8 +140,9 @@ def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _complaint(error: Exception) -> str:
-    if isinstance(error, zarr.errors.ChunkNotFoundError):
+    text = str(error).lower()
+    if isinstance(error, zarr.errors.ChunkNotFoundError) or "not found" in text:
         return "missing"
-    if isinstance(error, (ValueError, RuntimeError)) and "checksum" in str(error).lower():
-        return "damaged: its checksum is wrong"
-    return "damaged or out of reach"
+    if isinstance(error, (ValueError, RuntimeError)):  # what codecs raise
+        return "damaged: its checksum is wrong" if "checksum" in text else "damaged"
+    return UNREACHABLE

@@ -27,6 +27,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from plugins.jobs import child
@@ -38,6 +39,9 @@ SINGLE_THREADED: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLOSC_NTHREADS"), "1"
 )
 """A job has one slot: its libraries must not start a thread for each core."""
+UNTHREADED: Final = {"ICECHUNK_NO_LOGS": "1"}
+"""On import Icechunk starts the threads of its runtime, unless it is not to log. A fork has none of those threads, and
+would wait for them for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,8 @@ class Zygote:
     Parameters
     ----------
     preload : sequence of str
-        Dotted names of modules to import before the first fork. A module that cannot be imported is left out: the job
-        that needs it will say so.
+        Dotted names of modules to import before the first fork. A module that cannot be imported is left out (the
+        job that needs it will say so), and one that starts threads too (a fork would wait for them for ever).
     """
 
     def __init__(self, preload: Sequence[str]) -> None:
@@ -79,7 +83,7 @@ class Zygote:
                 [sys.executable, "-c", code, json.dumps(arguments)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **SINGLE_THREADED},
+                env={**os.environ, **SINGLE_THREADED, **UNTHREADED},
                 start_new_session=True,
             )
         self._socket = ours
@@ -180,11 +184,7 @@ def serve(descriptor: int, preload: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Sent when the server's thread that started us ends; its socket ends at the same time, this is the second rope.
     _die_with_parent(signal.SIGTERM)
-    for name in preload:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 -- the job that needs the module will fail with the reason
-            sys.stderr.write(f"jobs: cannot import {name} in advance: {error}\n")
+    _preload(preload)
     gc.collect()
     gc.freeze()
     forks = _Forks()
@@ -194,6 +194,23 @@ def serve(descriptor: int, preload: Sequence[str]) -> None:
     finally:
         for pid in forks.pids.values():
             _kill_group(pid, signal.SIGKILL)
+
+
+def _preload(names: Sequence[str]) -> None:
+    """Import modules, but none that starts a thread.
+
+    A fork has only the thread that forked: a library whose worker threads are gone waits for them for ever. Those that
+    are known are told not to (`UNTHREADED`). A module cannot be un-imported, so this process starts again without it.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001 -- the job that needs the module will fail with the reason
+            sys.stderr.write(f"jobs: cannot import {name} in advance: {error}\n")
+        if sum(1 for _ in Path("/proc/self/task").iterdir()) > 1:
+            sys.stderr.write(f"jobs: {name} starts threads when it is imported, so each job imports it by itself\n")
+            arguments = json.loads(sys.argv[1]) | {"preload": [other for other in names if other != name]}
+            os.execv(sys.executable, [*sys.orig_argv[:-1], json.dumps(arguments)])  # noqa: S606 -- ourselves
 
 
 def _step(control: socket.socket, wake_read: int, forks: _Forks) -> bool:

@@ -18,8 +18,12 @@ from plugins.processes.process import Prepared, Process
 
 ENTRY: Final = "plugins.processes.registry:execute"
 """The entry function for `plugins.jobs.runner.Runner`, whose context is a `ProcessContext`."""
-PRELOAD: Final = ("numpy", "zarr", "shapely", "plugins.processes.registry")
-"""Modules that the jobs need, for `plugins.jobs.runner.Runner`: imported, but not used, before the fork."""
+PRELOAD: Final = (
+    "numpy", "zarr", "obstore.store", "xarray", "cf_xarray", "cftime", "netCDF4", "shapely", "pyproj", "orjson",
+    "jsonschema", "plugins.processes.registry",
+)  # fmt: skip
+"""Modules that the jobs need, for `plugins.jobs.runner.Runner`: imported, but not used, before the fork. Should one of
+them start threads it is left out, so what takes long to import is named beside our own modules that import it."""
 
 PROCESSES: Final[Mapping[str, Process]] = MappingProxyType(
     {

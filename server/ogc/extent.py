@@ -59,12 +59,14 @@ def time_values(axis: Axis) -> list[str]:
     A regular axis of n times is ``Rn/start/period``: n periods, each beginning at a time of the axis. An irregular
     axis too long to list is given as the interval that it covers.
     """
-    if axis.size <= LISTED_TIMES or (axis.step is None and axis.size <= LISTED_IRREGULAR_TIMES):
+    # A client repeats a period by the calendar of ISO 8601: in another one it would land on other dates.
+    step = axis.step if axis.calendar in STANDARD else None
+    if axis.size <= LISTED_TIMES or (step is None and axis.size <= LISTED_IRREGULAR_TIMES):
         return axis.texts()
     first, last = axis.take(np.array([0, axis.size - 1])).texts()
-    if axis.step is None:
+    if step is None:
         return [f"{first}/{last}"]
-    return [f"R{axis.size}/{first}/{iso_duration(int(axis.step))}"]
+    return [f"R{axis.size}/{first}/{iso_duration(int(step))}"]
 
 
 def trs_wkt(calendar: str) -> str:

@@ -7,6 +7,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import shapely
+import xarray as xr
+import zarr
 
 from plugins.datacube.axes import AxisKind
 from plugins.datacube.cancel import Cancel
@@ -188,3 +190,37 @@ def test_nothing_outside_the_times_of_the_store(store) -> None:
     _, opened, _ = store
     with pytest.raises(NoDataError, match="2020-01-01T00:00:00Z to 2020-01-"):
         answer(opened, "position", coords="POINT(0 0)", datetime="2019-12-31T00:00Z")
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(
+    ("file", "variable"),
+    [("co2_column_packed.nc", "tcco2"), ("hadcm3_a1b_360_day.nc", "air_temperature"), ("coads_monthly.nc", "SST")],
+)
+def test_real_files_equal_xarray_to_the_last_bit(
+    shared_data: Path, tmp_path: Path, file: str, variable: str, zarr_format: int
+) -> None:
+    with xr.open_dataset(shared_data / file, engine="netcdf4", decode_cf=False) as raw:
+        for name in raw.variables:
+            raw[name].encoding.clear()
+        fields = raw.drop_vars([name for name in raw.variables if raw[name].dtype.kind in "SU"])
+        if "missing_value" in fields[variable].attrs:
+            fields[variable].attrs.setdefault("_FillValue", fields[variable].attrs["missing_value"])
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            fields.to_zarr(tmp_path / "s.zarr", zarr_format=zarr_format, consolidated=False)
+    opened = opened_store(tmp_path / "s.zarr")
+    with xr.open_dataset(tmp_path / "s.zarr", engine="zarr", consolidated=False, decode_times=False) as dataset:
+        everything = dataset[variable]
+        parameter = opened.cube.parameters[variable]
+        x, y = opened.cube.axis(AxisKind.X), opened.cube.axis(AxisKind.Y)
+        rng = np.random.default_rng(5)
+        for _ in range(10):
+            i, j = int(rng.integers(y.size)), int(rng.integers(x.size))
+            coords = f"POINT({x.values[j] - 360:.9f} {y.values[i]:.9f})"
+            (coverage,) = answer(opened, "position", coords=coords, parameter_name=variable)
+            expected = everything.isel({y.name: i, x.name: j}).values
+            values = coverage.ranges[variable]
+            assert values.dtype == expected.dtype == np.dtype(parameter.dtype)
+            assert np.array_equal(values.ravel(), expected.ravel(), equal_nan=True)
+        (coverage,) = answer(opened, "cube", bbox="-180,-90,180,90", parameter_name=variable)
+        assert np.isnan(coverage.ranges[variable]).sum() == np.isnan(everything.values).sum()

@@ -151,6 +151,37 @@ class TestOpen:
         clock(library_module.RETRY_SECONDS)
         assert open_datacube(define(path)).cube.parameters.keys() == {"t2m"}
 
+    def test_a_slow_network_is_not_waited_for(
+        self, tmp_path: Path, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(library_module, "local_path", lambda _href: None)  # as if it lay elsewhere
+        path = tmp_path / "store"
+        commit(path)
+        first = open_datacube(define(path))
+        answer = threading.Event()
+        probe = first.source.probe
+
+        def slow() -> str:
+            answer.wait(10)
+            return probe()
+
+        object.__setattr__(first.source, "probe", slow)
+        newest = commit(path, times=3)
+        clock(library_module.CHECK_SECONDS)
+        assert [open_datacube(define(path)) for _ in range(3)] == [first] * 3
+        answer.set()
+        (renewing,) = [thread for thread in threading.enumerate() if thread.name == "renew test"]
+        renewing.join(10)
+        assert open_datacube(define(path)).cube.snapshot == newest
+
+    def test_errors_do_not_gather_the_tracebacks_of_others(self, tmp_path: Path) -> None:
+        errors = []
+        for _ in range(2):
+            with pytest.raises(DatasetError) as caught:
+                open_datacube(define(tmp_path / "none"))
+            errors.append(caught.value)
+        assert errors[0] is not errors[1]
+
     def test_revision_of_the_description(self, tmp_path: Path) -> None:
         path = plain(tmp_path / "a.zarr")
         assert open_datacube(define(path, title="One")).cube.title == "One"

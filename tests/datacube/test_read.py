@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import icechunk
 import numpy as np
 import pytest
 import xarray as xr
@@ -293,6 +294,35 @@ def test_something_else_in_the_place_of_a_chunk(tmp_path: Path, content: bytes) 
     with pytest.raises(StorageError, match=r"faulty .* chunk 0\.0\.0 of v is damaged") as caught:
         answer(open_datacube(definition), "position", coords="POINT(0 0)")
     assert str(tmp_path) not in caught.value.detail
+
+
+@pytest.mark.parametrize("capacity", [2**20, 0])
+def test_a_missing_and_a_truncated_chunk_of_icechunk(tmp_path: Path, capacity: int) -> None:
+    repository = icechunk.Repository.create(
+        icechunk.local_filesystem_storage(str(tmp_path)),
+        config=icechunk.RepositoryConfig(inline_chunk_threshold_bytes=0),
+    )
+    session = repository.writable_session("main")
+    coordinates = {"lat": np.arange(6.0), "lon": np.arange(6.0)}
+    data = np.random.default_rng(0).normal(size=(6, 6)).astype("float32")
+    write(session.store, ["lat", "lon"], coordinates, data, chunks=(6, 3))
+    session.commit("written")
+    opened = open_datacube(DatasetDefinition("ice", str(tmp_path)))
+
+    def ask() -> np.ndarray:
+        return answer(opened, "cube", bbox="0,0,5,5", cache=ChunkCache(capacity))[0].ranges["v"]
+
+    assert (ask() == data).all()
+    damaged = max((tmp_path / "chunks").iterdir(), key=lambda path: path.stat().st_size)
+    content = damaged.read_bytes()
+    damaged.unlink()
+    with pytest.raises(StorageError, match=r"chunk 0\.[01] of v is missing"):
+        ask()
+    damaged.write_bytes(content[:20])
+    with pytest.raises(StorageError, match=r"chunk 0\.[01] of v is damaged"):
+        ask()
+    damaged.write_bytes(content)
+    assert (ask() == data).all()
 
 
 def test_a_failure_is_not_remembered(tmp_path: Path) -> None:

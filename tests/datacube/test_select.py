@@ -365,6 +365,13 @@ def test_members_that_are_not_there(text: str) -> None:
     assert caught.value.valid == "0, 1, 2"
 
 
+def test_many_members_are_not_all_listed() -> None:
+    cube = make_cube(lon([0, 1]), lat([0, 1]), Axis(AxisKind.CUSTOM, "number", np.arange(50)))
+    with pytest.raises(InvalidQueryError) as caught:
+        ask(cube, "position", coords="POINT(0 0)", number="50")
+    assert caught.value.valid == ", ".join(map(str, range(20))) + ", ... 49 (50 values)"
+
+
 def test_members_with_names() -> None:
     names = Axis(AxisKind.CUSTOM, "expver", np.array(["0001", "0005"]))
     cube = make_cube(lon([0, 1]), lat([0, 1]), names)

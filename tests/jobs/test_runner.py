@@ -238,3 +238,13 @@ def test_no_more_jobs_run_than_there_are_slots(make_runner):
         time.sleep(0.02)
     assert most == 2
     assert runner.store.list(JobFilter(states=frozenset({State.SUCCESSFUL}))).matched == 6
+
+
+def test_a_module_that_starts_threads_is_not_imported_before_the_fork(make_runner, tmp_path):
+    runner = make_runner(preload=("numpy", "absent_module", "thread_starter", "json"))
+    mark = tmp_path / "mark"
+    job = submit(runner, "sleep", mark=str(mark))
+    (pid,) = until(lambda: pids(mark))
+    assert psutil.Process(pid).parent().num_threads() == 1
+    runner.store.dismiss(job.id)
+    assert runner.store.wait(job.id, None, WAIT).state is State.DISMISSED

@@ -3,9 +3,12 @@
 ``python -m plugins.datacube.ingest.grib_child IN OUT`` is how `plugins.datacube.ingest.grib` runs it.
 
 ecCodes and pyproj each bring their own PROJ, and a process that has both crashes; so this module and those it imports
-load cfgrib and NumPy and nothing else, and the rest of the application never imports them. It decodes the fields one by
-one into ``.npy`` files in the folder OUT, writes ``content.json`` beside them when all is well, and reports on standard
-output, one JSON document a line: ``{"progress": 0.5}`` or ``{"error": "one sentence"}``.
+load cfgrib and NumPy and nothing else. They load cfgrib inside functions, so that whoever collects the modules of this
+package (a test runner, a documentation tool) does not load ecCodes.
+
+The fields are decoded one by one into ``.npy`` files in the folder OUT; the child writes ``content.json`` beside them
+when all is well, and reports on standard output, one JSON document a line: ``{"progress": 0.5}`` or
+``{"error": "one sentence"}``.
 """
 
 from __future__ import annotations
@@ -17,9 +20,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import eccodes
 import numpy as np
-from cfgrib import dataset, messages
 
 from plugins.datacube.ingest.grib_fields import Hypercube, RefusedError, hypercubes, require_distinct, require_one_grid
 from plugins.datacube.ingest.grib_layout import Layout
@@ -28,6 +29,8 @@ from plugins.datacube.ingest.grib_messages import find_damage
 
 def main(source: Path, target: Path) -> None:
     """Decode a file; everything is in `target` when this returns."""
+    from cfgrib import dataset, messages
+
     try:
         stream = messages.FileStream(str(source), errors="raise")
         keys = sorted({*dataset.INDEX_KEYS, "time", "step"})
@@ -60,6 +63,8 @@ def _require_complete(source: Path, stream: Any, index: Any) -> None:
 
 def _decode(cubes: list[Hypercube], layout: Layout, target: Path) -> list[str]:
     """Write the values of every field, one message at a time; return what is to be said about them."""
+    from cfgrib.dataset import get_values_in_order
+
     total = sum(len(cube.data.field_id_index) for cube in cubes)
     done = 0
     notes = []
@@ -77,9 +82,7 @@ def _decode(cubes: list[Hypercube], layout: Layout, target: Path) -> list[str]:
             notes.append(f"{absent} of {expected} fields of {cube.name} are absent, and are missing values")
         for header, ids in data.field_id_index.items():
             where = tuple(header[i] for i in positions)
-            plane = np.asarray(
-                dataset.get_values_in_order(cube.index.get_field(ids[0]), array[where].shape), data.dtype
-            )
+            plane = np.asarray(get_values_in_order(cube.index.get_field(ids[0]), array[where].shape), data.dtype)
             plane = plane.reshape(array[where].shape)
             array[where] = np.where(plane == data.missing_value, data.dtype.type(np.nan), plane)
             done += 1
@@ -107,6 +110,8 @@ def _say(document: dict[str, Any]) -> None:
 
 def run(arguments: list[str]) -> int:
     """Decode, and report what went wrong as a sentence."""
+    import eccodes
+
     try:
         main(Path(arguments[0]), Path(arguments[1]))
     except RefusedError as error:

@@ -1,6 +1,6 @@
 """Which hypercubes of fields does a GRIB index hold, and do they fit on one grid?
 
-Imported by `plugins.datacube.ingest.grib_child` alone: it loads ecCodes.
+Used by `plugins.datacube.ingest.grib_child` alone: building hypercubes loads ecCodes.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from cfgrib import dataset
 
 UNKNOWN = ("unknown", "undef")
 """What ecCodes says of a key that its tables do not have."""
@@ -53,6 +52,8 @@ class Hypercube:
 
 def hypercubes(index: Any) -> list[Hypercube]:
     """Build the hypercubes of one parameter; several where its messages differ in kind (of level, of step)."""
+    from cfgrib import dataset
+
     try:
         _, variable, coords = dataset.build_variable_components(
             index, ENCODE_CF, index.filter_by_keys, errors="raise", squeeze=False

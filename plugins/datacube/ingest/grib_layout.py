@@ -76,6 +76,7 @@ class Layout:
                 self._coordinate(name, own, cube.coords[name].data, cube.coords[name].attributes)
                 if own != (name,):
                     described.append(name)
+        self._add_healpix(cube, attributes)
         dims.extend(cube.dims[-cube.data.geo_ndim :])
         if described:
             attributes["coordinates"] = " ".join(described)
@@ -110,6 +111,19 @@ class Layout:
             if self.scalar_levels.get(level) == value:
                 self._coordinate(level, (), value, cube.coords[level].attributes)
                 described.append(level)
+
+    def _add_healpix(self, cube: Hypercube, attributes: dict[str, Any]) -> None:
+        """Name a HEALPix grid by a grid mapping (CF conventions 1.13, appendix F)."""
+        if attributes.get("GRIB_gridType") != "healpix":
+            return
+        first = cube.index.first()
+        mapping = {
+            "grid_mapping_name": "healpix",
+            "refinement_level": int(first["Nside"]).bit_length() - 1,
+            "indexing_scheme": "nested" if first["orderingConvention"] in (1, "nested") else "ring",
+        }
+        self._coordinate("healpix", (), np.int8(0), mapping)
+        attributes["grid_mapping"] = "healpix"
 
     def _coordinate(self, name: str, dims: tuple[str, ...], values: Any, attributes: Mapping[str, Any]) -> None:
         array = np.asarray(values)

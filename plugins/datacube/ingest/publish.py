@@ -127,7 +127,9 @@ def publish_contents(
     def write() -> PublishReport:
         folder = dataset_folder(data, definition.id)
         with exclusive(folder):
-            return _write(contents, identity, folder, definition, progress or _silent)
+            report = _write(contents, identity, folder, definition, progress or _silent)
+        (progress or _silent)(1.0, "published")
+        return report
 
     return _guarded(write)
 
