@@ -39,9 +39,9 @@ SINGLE_THREADED: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "BLOSC_NTHREADS"), "1"
 )
 """A job has one slot: its libraries must not start a thread for each core."""
-UNTHREADED: Final = {"ICECHUNK_NO_LOGS": "1"}
-"""On import Icechunk starts the threads of its runtime, unless it is not to log. A fork has none of those threads, and
-would wait for them for ever."""
+UNTHREADED: Final = {"ICECHUNK_NO_LOGS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""On import Icechunk starts the threads of its runtime, unless it is not to log, and pyarrow (which pandas imports
+where it is installed) one for its allocator. A fork has none of those threads, and would wait for them for ever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,11 +97,16 @@ def test_files_given_in_any_order_are_laid_along_time(tmp_path: Path, published:
 
 
 def test_a_history_of_single_times_grows_past_a_chunk(tmp_path: Path, published: Callable[..., xr.Dataset]) -> None:
-    for day in range(30):
+    # A collection that began with one time has chunks of 24.
+    for day in (0, 1, 23, 24, 25, 48, 49):
         publish([write(tmp_path / f"{day}.nc", [float(day)])], DEFINITION, tmp_path)
+        if day == 1:
+            publish([write(tmp_path / "more.nc", [2.0 + n for n in range(21)])], DEFINITION, tmp_path)
+        if day == 25:
+            publish([write(tmp_path / "rest.nc", [26.0 + n for n in range(22)])], DEFINITION, tmp_path)
     got = published(tmp_path, "x")
-    assert got.sizes["time"] == 30
-    for day in range(30):
+    assert got.sizes["time"] == 50
+    for day in (0, 1, 2, 23, 24, 25, 26, 48, 49):
         np.testing.assert_array_equal(got["v"].values[day].ravel(), np.arange(12) + day * 100)
 
 

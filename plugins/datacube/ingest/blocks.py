@@ -8,7 +8,7 @@ from itertools import pairwise, product
 
 from plugins.datacube.ingest.content import Selection
 
-BLOCK_BYTES = 128 << 20
+BLOCK_BYTES = 64 << 20
 """Decoded bytes of a block at most, unless a single chunk is larger."""
 
 

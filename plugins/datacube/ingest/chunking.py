@@ -83,7 +83,8 @@ def _divide_space(chunks: list[int], shape: Sequence[int], space: Sequence[int],
     """Cut the horizontal dimensions into equal parts, each dimension into about the same number of them."""
     points = math.prod(shape[i] for i in space)
     parts = math.ceil(points / wanted)
-    for rank, i in enumerate(space):
+    # The shortest first: what it cannot be cut into is left to the others.
+    for rank, i in enumerate(sorted(space, key=lambda i: shape[i])):
         pieces = min(shape[i], max(1, round(parts ** (1 / (len(space) - rank)))))
         chunks[i] = math.ceil(shape[i] / pieces)
         parts = math.ceil(parts / pieces)

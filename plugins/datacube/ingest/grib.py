@@ -35,7 +35,8 @@ def open_grib(path: Path, scratch: Path, progress: Callable[[float], None]) -> C
     DatasetError
         If the file is damaged, cut short, or its fields do not form one cube; also if the decoder crashes.
     """
-    command = [sys.executable, "-m", CHILD, str(path.resolve()), str(scratch)]
+    # -P: a folder named like one of our modules in the user's working directory must not be imported.
+    command = [sys.executable, "-P", "-m", CHILD, str(path.resolve()), str(scratch)]
     complaint: str | None = None
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:  # noqa: S603
         try:
