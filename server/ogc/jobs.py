@@ -1,5 +1,7 @@
-"""Where does a job stand, and what came out? The job resources of OGC API - Processes 1.0 (OGC 18-062r2, clauses 7.12
-to 7.14, 11 and 12): list, status, results, dismissal.
+"""Where does a job stand, and what came out?
+
+The job resources of OGC API - Processes 1.0 (OGC 18-062r2, clauses 7.12 to 7.14, 11 and 12): list, status, results,
+dismissal.
 """
 
 from __future__ import annotations

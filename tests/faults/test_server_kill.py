@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from pathlib import Path
@@ -83,4 +84,5 @@ def test_kill_of_the_server_loses_and_repeats_nothing(serve_process, store: Path
     for job in jobs.values():
         files = [f for f in (data / "results" / job).iterdir() if not f.name.endswith((".log", ".tmp"))]
         assert len(files) == 1
-    assert sqlite3.connect(data / "jobs.sqlite").execute("pragma integrity_check").fetchone() == ("ok",)
+    with contextlib.closing(sqlite3.connect(data / "jobs.sqlite")) as database:
+        assert database.execute("pragma integrity_check").fetchone() == ("ok",)

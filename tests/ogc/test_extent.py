@@ -35,9 +35,7 @@ def test_a_period_is_not_repeated_in_a_calendar_that_clients_do_not_count_in():
     texts = time_values(time_axis(np.arange(500) * month, "360_day"))
     assert len(texts) == 500
     assert texts[1] == "1970-02-01T00:00:00Z"
-    assert time_values(time_axis(np.arange(5000) * month, "360_day")) == [
-        "1970-01-01T00:00:00Z/2386-08-01T00:00:00Z"
-    ]
+    assert time_values(time_axis(np.arange(5000) * month, "360_day")) == ["1970-01-01T00:00:00Z/2386-08-01T00:00:00Z"]
 
 
 def test_some_hundred_irregular_times_are_listed():
