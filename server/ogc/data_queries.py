@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from plugins.formats.table import FORMATS
-
 from catalog.links import FrontUrls
 from plugins.datacube.axes import AxisKind
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.query import QUERY_TYPES
+from plugins.formats.table import FORMATS
 
 OUTPUT_FORMATS = tuple(FORMATS)
 DEFAULT_OUTPUT_FORMAT = "CoverageJSON"

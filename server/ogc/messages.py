@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import orjson
-from plugins.datacube.cancel import Cancel
 
 from catalog.links import FrontUrls
+from plugins.datacube.cancel import Cancel
 from plugins.datacube.errors import InvalidQueryError
 
 
