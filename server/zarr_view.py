@@ -169,7 +169,8 @@ def _metadata(snapshot: _Snapshot) -> Metadata:
     """Build the metadata documents of a snapshot, consolidated metadata included."""
     group = snapshot.opened.source.group
     buffers: dict[str, Any] = {}
-    for name, member in (("", group), *group.members(max_depth=None)):
+    # Sorted: the order of listing is that of arriving answers, and the same snapshot must give the same bytes.
+    for name, member in (("", group), *sorted(group.members(max_depth=None))):
         for file, buffer in member.metadata.to_buffer_dict(default_buffer_prototype()).items():
             if file in METADATA_NAMES:
                 buffers[f"{name}/{file}" if name else file] = orjson.loads(_strict(buffer.to_bytes()))

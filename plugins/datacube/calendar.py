@@ -192,7 +192,7 @@ def decode(values: ArrayLike, units: str, calendar: str) -> NDArray[np.int64]:
 
 
 def to_iso(times: ArrayLike, calendar: str) -> list[str]:
-    """Write times as ISO 8601 with seconds and ``Z``; a fraction only where one is needed.
+    """Write times as ISO 8601 with seconds and ``Z``; with a fraction where any of them needs one.
 
     Parameters
     ----------
@@ -201,8 +201,8 @@ def to_iso(times: ArrayLike, calendar: str) -> list[str]:
 
     Examples
     --------
-    >>> to_iso([0, 1_500_000], "proleptic_gregorian")
-    ['1970-01-01T00:00:00Z', '1970-01-01T00:00:01.500000Z']
+    >>> to_iso([0, 60_000_000], "proleptic_gregorian"), to_iso([1_500_000], "360_day")
+    (['1970-01-01T00:00:00Z', '1970-01-01T00:01:00Z'], ['1970-01-01T00:00:01.500000Z'])
     """
     numbers = np.asarray(times, np.int64).ravel()
     if numbers.size == 0:
