@@ -7,15 +7,17 @@ import logging
 import re
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
 
+from plugins.datacube.axes import AxisKind
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import DatasetError, InvalidQueryError
 from plugins.datacube.ingest.publish import ingest_file, is_source_file
+from plugins.datacube.library import Library
 from server.application import create_application
 from server.deployment import create
 from server.progress import ProgressBar
@@ -62,8 +64,8 @@ def serve(sources: Sequence[str], *, host: str | None, port: int | None, data: P
             publish_demonstration(settings.data, bar.show)
     deployment = create(settings, definitions)
     opened = deployment.look()
-    for identifier, problem in opened.failed.items():
-        print(f"isopleth: {identifier}: {problem}", file=sys.stderr, flush=True)  # noqa: T201
+    for identifier, sentence in (*opened.failed.items(), *remarks(deployment.library)):
+        print(f"isopleth: {identifier}: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
     if definitions and opened.status == "failed":
         raise DatasetError("none of the stores can be served")
     config = uvicorn.Config(
@@ -133,6 +135,18 @@ def _definitions(stores: Sequence[str], data: Path) -> tuple[DatasetDefinition, 
     if stores and refused == len(stores):
         raise DatasetError("none of the stores can be served")
     return tuple(definitions.values())
+
+
+def remarks(library: Library) -> Iterator[tuple[str, str]]:
+    """Yield (id, sentence) of what is served, but not as its owner may expect."""
+    for entry in library.entries():
+        cube = entry.opened.cube if entry.opened else None
+        if cube is None:
+            continue
+        if cube.unsupported:
+            yield cube.id, f"it is listed but cannot be queried: {cube.unsupported}"
+        elif cube.axis(AxisKind.T) is None:
+            yield cube.id, "it has no time axis: it is served, but nothing can be asked by time"
 
 
 def collection_id(store: str) -> str:

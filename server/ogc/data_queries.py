@@ -12,6 +12,7 @@ from typing import Any
 from catalog.links import FrontUrls
 from plugins.datacube.axes import AxisKind
 from plugins.datacube.datacube import Datacube
+from plugins.datacube.distance import LENGTH_UNITS
 from plugins.datacube.query import QUERY_TYPES
 from plugins.formats.table import FORMATS
 
@@ -19,13 +20,18 @@ OUTPUT_FORMATS = tuple(FORMATS)
 DEFAULT_OUTPUT_FORMAT = "CoverageJSON"
 QUERY_TITLES = {
     "position": "Values at one or more points",
+    "radius": "Values of the cells within a distance of a point",
     "area": "Values of the cells inside a polygon",
     "cube": "Values of the cells inside a box",
+    "trajectory": "Values along a path",
 }
 COORDS = {
     "position": "Well Known Text POINT or MULTIPOINT, longitude first, in degrees: POINT(-30 0)",
+    "radius": "Well Known Text POINT or MULTIPOINT, longitude first, in degrees; the distance is `within`",
     "area": "Well Known Text POLYGON or MULTIPOLYGON, longitude first, in degrees",
     "cube": "bbox=west,south,east,north in degrees; west > east crosses the antimeridian",
+    "trajectory": "Well Known Text LINESTRING or MULTILINESTRING, longitude first, in degrees; with Z for heights, "
+    "with M for times in seconds since 1970-01-01T00:00:00Z: LINESTRINGM(-30 0 1577836800,-20 5 1577923200)",
 }
 
 
@@ -62,6 +68,8 @@ def query_link(cube: Datacube, urls: FrontUrls, query_type: str) -> dict[str, An
     if query_type == "cube":
         level = cube.axis(AxisKind.Z)
         variables["height_units"] = [level.units or "1"] if level is not None else []
+    elif query_type == "radius":
+        variables["within_units"] = list(LENGTH_UNITS)
     return {
         "href": query_url(cube, urls, query_type),
         "rel": "data",

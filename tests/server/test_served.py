@@ -209,15 +209,25 @@ def test_bad_stores_are_one_line_each_and_the_others_are_served(serve_process, g
     document = truncated / "zarr.json"
     document.write_bytes(document.read_bytes()[:20])
 
+    no_time = zarr.create_group(tmp_path / "no-time.zarr")
+    axes = (("latitude", np.arange(3.0), "degrees_north"), ("longitude", np.arange(4.0), "degrees_east"))
+    for name, values, units in axes:
+        array = no_time.create_array(
+            name, shape=values.shape, dtype="f8", dimension_names=(name,), attributes={"units": units}
+        )
+        array[...] = values
+    field = no_time.create_array("h", shape=(3, 4), dtype="f4", dimension_names=("latitude", "longitude"))
+    field[...] = np.arange(12, dtype="f4").reshape(3, 4)
+
     file = tmp_path / "cut.nc"
     file.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 64)
 
     names = ["missing", "not-cf", "bad-time", "two-latitudes", "truncated", "cut"]
     stores = [str(tmp_path / "missing.zarr"), str(not_cf), str(bad_time), str(two), str(truncated), str(file)]
-    served = serve_process(str(good), *stores)
+    served = serve_process(str(good), *stores, str(tmp_path / "no-time.zarr"))
     log = served.log.read_text()
     assert "Traceback" not in log
-    for name in names:
+    for name in [*names, "no-time"]:
         lines = [line for line in log.splitlines() if line.startswith(f"isopleth: {name}: ")]
         assert len(lines) == 1, (name, log)
         assert len(lines[0]) < 400
@@ -226,7 +236,10 @@ def test_bad_stores_are_one_line_each_and_the_others_are_served(serve_process, g
     ]["values"] == [20 + 1 * 4 + 1]
     ready = served.get("/health/ready")
     assert ready.status_code == 200
-    assert ready.json()["datasets"] == ["good"]
+    assert ready.json()["datasets"] == ["good", "no-time"]
+    # A field without time is said, and served all the same.
+    static = served.get("/ogc/collections/no-time/position?coords=POINT(2 1)").json()
+    assert static["ranges"]["h"]["values"] == [6.0]
     assert ready.json()["status"] == "degraded"
     assert served.get("/ogc/collections/not-cf").status_code in (404, 503)
 
