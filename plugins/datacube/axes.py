@@ -21,6 +21,8 @@ class AxisKind(StrEnum):
     Z = "z"
     T = "t"
     CUSTOM = "custom"
+    COMPOSITE = "composite"
+    """The places of a path one after the other: only in answers, never in a store."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,9 @@ class Axis:
     """shape (n, 2), in the units of `values`, where the store gives cell bounds; else None."""
     cyclic: bool = False
     """True for a longitude axis whose cells close the circle of 360 degrees."""
+    components: tuple[Axis, ...] = ()
+    """Of a composite axis: the coordinates of its places, in the order t, x, y, z, each of shape (n,); `values` are
+    their numbers."""
 
     def __post_init__(self) -> None:
         """Freeze the arrays: an axis is shared between threads."""
@@ -53,7 +58,7 @@ class Axis:
 
     @property
     def key(self) -> str:
-        """Name of the axis in answers: ``x``, ``y``, ``z``, ``t``, or a custom axis' own name."""
+        """Name of the axis in answers: ``x``, ``y``, ``z``, ``t``, ``composite``, or a custom axis' own name."""
         return self.name if self.kind is AxisKind.CUSTOM else self.kind.value
 
     @property
@@ -116,7 +121,8 @@ class Axis:
             bounds = self.bounds[indices].copy()
             if values is not None and self.values.dtype.kind in "iuf":
                 bounds = bounds + (values - self.values[indices])[:, None]
-        return replace(self, values=np.array(taken), bounds=bounds, cyclic=False)
+        components = tuple(component.take(indices) for component in self.components)
+        return replace(self, values=np.array(taken), bounds=bounds, cyclic=False, components=components)
 
     def texts(self) -> list[str]:
         """Return the values as text: ISO 8601 for t, plain numbers or strings elsewhere."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from plugins.datacube.datacube import Parameter
 from plugins.datacube.lookup import Indices
-from plugins.datacube.select import Group, Points, Rectangle
+from plugins.datacube.selection import Group, Points, Rectangle
 
 type Where = slice | NDArray[np.intp]
 """Positions along one dimension: a slice wherever they are consecutive."""
@@ -65,8 +65,8 @@ def count_chunks(group: Group, parameter: Parameter) -> int:
     y, x = group.horizontal.y, group.horizontal.x
     rows, columns = y.indices // sizes[y.dim], x.indices // sizes[x.dim]
     match group.horizontal:
-        case Points():
-            return leading * len(set(zip(rows.tolist(), columns.tolist(), strict=True)))
+        case Points() as points:
+            return leading * len(set(_chunks_of(points, sizes)))
         case Rectangle(mask=mask) if mask is not None:
             return leading * len(_covered_chunks(mask, rows, columns))
         case Rectangle():
@@ -82,9 +82,12 @@ def blocks(group: Group, parameter: Parameter, most_bytes: int) -> Iterator[Bloc
     room = max(1, most_bytes // max(1, chunk_bytes(parameter)))
     y, x = group.horizontal.y, group.horizontal.x
     columns: dict[str, tuple[Piece, ...]] = {}
+    together: tuple[str, ...] = (y.dim, x.dim)
+    pairs: Sequence[tuple[Piece, ...]]
     match group.horizontal:
-        case Points():
-            pairs = _point_pairs(group.horizontal, sizes[y.dim], sizes[x.dim])
+        case Points() as points:
+            together = tuple(indexer.dim for indexer in points.indexers)
+            pairs = _of_points(points, sizes)
         case Rectangle(mask=mask) if mask is not None:
             rows, stripes = pieces(y.indices, sizes[y.dim], 1), pieces(x.indices, sizes[x.dim], 1)
             pairs = [(i, j) for i in rows for row in [mask[i.target]] for j in stripes if row[:, j.target].any()]
@@ -96,8 +99,8 @@ def blocks(group: Group, parameter: Parameter, most_bytes: int) -> Iterator[Bloc
         columns[indexer.dim], room = _pieces_within(indexer.indices, sizes[indexer.dim], room)
     for combination in itertools.product(*(columns[indexer.dim] for indexer in group.leading)):
         leading = dict(zip((indexer.dim for indexer in group.leading), combination, strict=True))
-        for row, column in pairs:
-            places = {**leading, y.dim: row, x.dim: column}
+        for pair in pairs:
+            places = {**leading, **dict(zip(together, pair, strict=True))}
             yield Block(tuple(places[dim] for dim in parameter.dims))
 
 
@@ -151,21 +154,26 @@ def _pieces_within(indices: Indices, chunk: int, room: int) -> tuple[tuple[Piece
     return result, max(1, room // longest)
 
 
-def _point_pairs(points: Points, y_chunk: int, x_chunk: int) -> list[tuple[Piece, Piece]]:
-    """Gather the points by chunk; row and column of a pair share their target, the number of the point."""
-    gathered: dict[tuple[int, int], list[int]] = {}
-    keys = zip((points.y.indices // y_chunk).tolist(), (points.x.indices // x_chunk).tolist(), strict=True)
-    for number, key in enumerate(keys):
-        gathered.setdefault(key, []).append(number)
-    pairs: list[tuple[Piece, Piece]] = []
-    for (row, column), numbers in gathered.items():
+def _chunks_of(points: Points, sizes: Mapping[str, int]) -> Iterator[tuple[int, ...]]:
+    """Yield the chunk of each point, along the dimensions that points have for themselves."""
+    return zip(*((one.indices // sizes[one.dim]).tolist() for one in points.indexers), strict=True)
+
+
+def _of_points(points: Points, sizes: Mapping[str, int]) -> list[tuple[Piece, ...]]:
+    """Gather the points by chunk; the pieces of a chunk share their target, the numbers of the points."""
+    gathered: dict[tuple[int, ...], list[int]] = {}
+    for number, chunk in enumerate(_chunks_of(points, sizes)):
+        gathered.setdefault(chunk, []).append(number)
+    together: list[tuple[Piece, ...]] = []
+    for chunk, numbers in gathered.items():
         target = np.array(numbers, np.intp)
-        pair = []
-        for chunk, indices in ((row, points.y.indices[target]), (column, points.x.indices[target])):
+        pieces_of_chunk = []
+        for place, indexer in zip(chunk, points.indexers, strict=True):
+            indices = indexer.indices[target]
             start, stop = int(indices.min()), int(indices.max()) + 1
-            pair.append(Piece(chunk, chunk, start, stop, indices - start, target))
-        pairs.append((pair[0], pair[1]))
-    return pairs
+            pieces_of_chunk.append(Piece(place, place, start, stop, indices - start, target))
+        together.append(tuple(pieces_of_chunk))
+    return together
 
 
 def _covered_chunks(mask: NDArray[np.bool_], rows: Indices, columns: Indices) -> set[tuple[int, int]]:

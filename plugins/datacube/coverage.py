@@ -21,6 +21,9 @@ class DomainType(StrEnum):
     POINT = "Point"
     POINT_SERIES = "PointSeries"
     VERTICAL_PROFILE = "VerticalProfile"
+    TRAJECTORY = "Trajectory"
+    MULTI_POINT = "MultiPoint"
+    """The places of a path in data without times."""
 
 
 type Values = NDArray[Any] | np.ma.MaskedArray[Any, Any]
@@ -36,7 +39,8 @@ class Coverage:
     domain_type: DomainType | None
     """None where a custom axis (members, steps) has several values: no common domain type has such an axis."""
     axes: tuple[Axis, ...]
-    """In array order: custom axes, then t, z, y, x, as far as they exist; axes of one value are kept."""
+    """In array order: custom axes, then t, z, y, x, as far as they exist, or one composite axis instead of these; axes
+    of one value are kept."""
     parameters: Mapping[str, Parameter]
     ranges: Mapping[str, Values]
     """By parameter name; each of shape ``tuple(axis.size for axis in axes)``, C order."""

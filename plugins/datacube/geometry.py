@@ -5,7 +5,7 @@ vertex count, and reduced to a small alphabet, *before* GEOS sees it. Invalid po
 repairing takes unbounded time and changes the question.
 
 Coordinates are planar: an edge from 170 to -170 degrees runs through 0, not across the antimeridian; a polygon across
-the antimeridian goes to 190 (or is a MULTIPOLYGON of two halves, as RFC 7946 advises).
+the antimeridian goes to 190 (or is a MULTIPOLYGON of two halves, as RFC 7946 advises). The same holds of lines.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import Final
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import MultiPoint, MultiPolygon, Point, Polygon
+from shapely import LineString, MultiLineString, MultiPoint, MultiPolygon, Point, Polygon
 
+from plugins.datacube.calendar import MICROSECONDS
 from plugins.datacube.errors import InvalidQueryError
+from plugins.datacube.query import Line
 
 MAXIMUM_LENGTH: Final = 256 * 1024
 """Characters of WKT."""
@@ -29,18 +31,23 @@ MAXIMUM_VERTICES: Final = 10_000
 MAXIMUM_POINTS: Final = 1_000
 """Points of one MULTIPOINT: each becomes a coverage."""
 MAXIMUM_LONGITUDE: Final = 540.0
+EPOCH_SECONDS: Final = (-62_135_596_800, 253_402_300_799)
+"""Measures (M) from the year 1 to the year 9999."""
 _HEAD = re.compile(r"\s*([A-Za-z]+)\s*(.*)", re.DOTALL)
 _BODY = re.compile(r"[-+0-9.eE,()\s]*")
 _NOT_PARENTHESES = re.compile(r"[^()]+")
 _DIMENSIONS = re.compile(r"(ZM|Z|M)?(?=[\s(]|$)\s*(.*)", re.DOTALL | re.IGNORECASE)
-_NAMES: Final = ("MULTIPOLYGON", "MULTIPOINT", "POLYGON", "POINT")
+_NAMES: Final = ("MULTIPOLYGON", "MULTIPOINT", "MULTILINESTRING", "POLYGON", "POINT", "LINESTRING")
+_LINES: Final = ("LINESTRING", "MULTILINESTRING")
+
+type Geometry = Point | MultiPoint | Polygon | MultiPolygon | LineString | MultiLineString
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
     """A geometry in two dimensions, and the one height that all of its vertices had, if any."""
 
-    geometry: Point | MultiPoint | Polygon | MultiPolygon
+    geometry: Geometry
     z: float | None
     """In the units of the vertical axis of the dataset."""
 
@@ -107,6 +114,43 @@ def parse_polygon(text: str, *, geographic: bool = True) -> tuple[Polygon | Mult
     return geometry, located.z
 
 
+def parse_lines(text: str, *, geographic: bool = True) -> tuple[Line, ...]:
+    """Read ``LINESTRING`` or ``MULTILINESTRING``, each with Z (heights), M (seconds since 1970, UTC) or ZM, or neither.
+
+    Raises
+    ------
+    InvalidQueryError
+        If the text is too long, not such a geometry, or has coordinates outside -90..90 or -540..540 degrees, or times
+        outside the years 1 to 9999.
+
+    Examples
+    --------
+    >>> parse_lines("LINESTRINGM(0 0 1.5,4 2 3)")
+    (Line(x=(0.0, 4.0), y=(0.0, 2.0), z=None, t=(1500000, 3000000)),)
+    """
+    geometry = _read(text, _LINES, geographic=geographic)
+    first, last = EPOCH_SECONDS
+    lines: list[Line] = []
+    for part in shapely.get_parts(geometry):
+        x, y, heights, measures = shapely.get_coordinates(part, include_z=True, include_m=True).T
+        if geometry.has_m and not ((first <= measures) & (measures <= last)).all():
+            raise InvalidQueryError(
+                "coords",
+                "coords has a measure (M) that is not a time",
+                f"seconds since 1970-01-01T00:00:00Z, from {first} to {last}",
+            )
+        times = np.rint(measures * MICROSECONDS["second"]) if geometry.has_m else None
+        lines.append(
+            Line(
+                tuple(x.tolist()),
+                tuple(y.tolist()),
+                tuple(heights.tolist()) if geometry.has_z else None,
+                None if times is None else tuple(times.astype(np.int64).tolist()),
+            )
+        )
+    return tuple(lines)
+
+
 def check_position(parameter: str, x: float, y: float, *, geographic: bool) -> None:
     """Refuse degrees that no place on the Earth has.
 
@@ -124,6 +168,12 @@ def check_position(parameter: str, x: float, y: float, *, geographic: bool) -> N
 
 
 def _parse(text: str, kinds: tuple[str, ...], *, geographic: bool) -> Located:
+    """Read a geometry whose vertices have one height or none."""
+    geometry = _read(text, kinds, geographic=geographic)
+    return Located(shapely.force_2d(geometry), _common_height(geometry))
+
+
+def _read(text: str, kinds: tuple[str, ...], *, geographic: bool) -> Geometry:
     """Check the text in one linear pass each for length, alphabet, depth and size; then let GEOS read it."""
     valid = " or ".join(f"{kind}({'x y' if kind == 'POINT' else '...'})" for kind in kinds) + ", longitude first"
     if len(text) > MAXIMUM_LENGTH:
@@ -145,9 +195,11 @@ def _parse(text: str, kinds: tuple[str, ...], *, geographic: bool) -> Located:
     except shapely.errors.GEOSException as error:
         reason = "a ring is not closed" if "closed" in str(error) else "it is malformed"
         raise InvalidQueryError("coords", f"coords cannot be read as WKT: {reason}", valid) from error
-    if not isinstance(geometry, Point | MultiPoint | Polygon | MultiPolygon) or geometry.is_empty:
+    known = Point | MultiPoint | Polygon | MultiPolygon | LineString | MultiLineString
+    if not isinstance(geometry, known) or geometry.is_empty:
         raise InvalidQueryError("coords", "coords is an empty geometry", valid)
-    return Located(shapely.force_2d(geometry), _check_coordinates(geometry, geographic=geographic))
+    _check_coordinates(geometry, geographic=geographic)
+    return geometry
 
 
 def _head(text: str, kinds: tuple[str, ...], valid: str) -> tuple[str, str]:
@@ -163,7 +215,7 @@ def _head(text: str, kinds: tuple[str, ...], valid: str) -> tuple[str, str]:
     dimensions = _DIMENSIONS.fullmatch(rest)
     if not mark and dimensions is not None and dimensions.group(1):
         mark, rest = dimensions.group(1).upper(), dimensions.group(2)
-    if "M" in mark:
+    if "M" in mark and name not in _LINES:
         raise InvalidQueryError("coords", "coords has measures (M), which this query does not use", valid)
     return f"{name} {mark}".strip(), rest
 
@@ -177,14 +229,21 @@ def _balanced(parentheses: str) -> bool:
     return depth == 0
 
 
-def _check_coordinates(geometry: Point | MultiPoint | Polygon | MultiPolygon, *, geographic: bool) -> float | None:
-    """Check that all coordinates are finite and on the Earth; return the common height."""
-    coordinates: NDArray[np.float64] = shapely.get_coordinates(geometry, include_z=True)
-    plane, heights = coordinates[:, :2], coordinates[:, 2]
-    if not np.isfinite(plane).all() or not (np.isfinite(heights).all() or np.isnan(heights).all()):
+def _check_coordinates(geometry: Geometry, *, geographic: bool) -> None:
+    """Check that all coordinates are finite and on the Earth."""
+    coordinates: NDArray[np.float64] = shapely.get_coordinates(geometry, include_z=True, include_m=True)
+    plane = coordinates[:, :2]
+    missing = np.isnan(coordinates[:, 2:])
+    # A dimension that the geometry does not have is NaN everywhere.
+    whole = (missing.all(axis=0) | ~missing.any(axis=0)).all() and not np.isinf(coordinates).any()
+    if not whole or np.isnan(plane).any():
         raise InvalidQueryError("coords", "coords has a number that is not finite", "finite decimal numbers")
     for x, y in (plane.min(axis=0).tolist(), plane.max(axis=0).tolist()):
         check_position("coords", x, y, geographic=geographic)
+
+
+def _common_height(geometry: Geometry) -> float | None:
+    heights = shapely.get_coordinates(geometry, include_z=True)[:, 2]
     if np.isnan(heights).all():
         return None
     if heights.min() != heights.max():

@@ -7,7 +7,7 @@ The grammar is that of OGC API EDR 1.2 (OGC 19-086r6, clause 8.2.1, parameters `
 ``a/b``             an interval, both ends included
 ``a/..``  ``../b``  an interval with an open end (an empty end is open, too)
 ``v1,v2,v3``        a list
-``Rn/min/step``     numbers only: n values from min, step apart
+``Rn/min/step``     n values from min, step apart; of times the step is a duration: ``R4/2020-01-01T00:00:00Z/PT6H``
 ==================  =========================================================
 """
 
@@ -17,16 +17,23 @@ import math
 import re
 from typing import Final
 
-from plugins.datacube.calendar import parse_moment
+from plugins.datacube.calendar import MICROSECONDS, parse_moment
 from plugins.datacube.errors import InvalidQueryError
-from plugins.datacube.query import NumberInterval, NumberSelection, TimeInterval, TimeSelection
+from plugins.datacube.query import NumberInterval, NumberSelection, RepeatedTime, TimeInterval, TimeSelection
 
 MAXIMUM_ITEMS: Final = 1000
 """Longest list of one parameter."""
+LONGEST_REPETITION: Final = 10_000 * 366 * MICROSECONDS["day"]
 OPEN_ENDS: Final = frozenset({"", ".."})
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _RECURRING = re.compile(r"[rR]([0-9]{1,6})/([^/]+)/([^/]+)")
 _NUMBERS = "a number, an interval such as 100/500 or ../500, a list such as 100,200, or Rn/min/step"
+_DURATION = re.compile(
+    r"P(?=.)(?:([0-9]{1,4})Y)?(?:([0-9]{1,4})M)?(?:([0-9]{1,6})W)?(?:([0-9]{1,6})D)?"
+    r"(?:T(?=.)(?:([0-9]{1,6})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,6})S)?)?",
+    re.ASCII,
+)
+_PERIODS = "Rn/start/period, n from 1 to 1000 and the period an ISO 8601 duration such as PT6H, P1D or P1M"
 _TIMES = "an ISO 8601 date such as 2020-01-01T06:00:00Z, an interval of two with '/', '..' for an open end, or a list"
 
 
@@ -97,7 +104,7 @@ def parse_numbers(parameter: str, text: str, valid: str = _NUMBERS) -> NumberSel
 
 
 def parse_times(parameter: str, text: str) -> TimeSelection:
-    """Read an instant, an interval or a list of instants.
+    """Read an instant, an interval, a list of instants, or ``Rn/start/period``.
 
     Whether an interval is the wrong way round depends on the calendar and is told by `plugins.datacube.select`.
 
@@ -111,6 +118,9 @@ def parse_times(parameter: str, text: str) -> TimeSelection:
     >>> parse_times("datetime", "../2020").end.precision
     'year'
     """
+    recurring = _RECURRING.fullmatch(text.strip())
+    if recurring is not None:
+        return _repeated(parameter, *recurring.groups())
     if "/" in text:
         start, end = (
             None if part in OPEN_ENDS else parse_moment(part, parameter)
@@ -120,6 +130,23 @@ def parse_times(parameter: str, text: str) -> TimeSelection:
     if "," in text:
         return tuple(parse_moment(item, parameter) for item in split_list(parameter, text, _TIMES))
     return parse_moment(text, parameter)
+
+
+def _repeated(parameter: str, count: str, start: str, period: str) -> RepeatedTime:
+    duration = _DURATION.fullmatch(period.strip())
+    if duration is None:
+        raise InvalidQueryError(parameter, f"{parameter}: {period.strip()[:64]!r} is not a period", _PERIODS)
+    years, months, *rest = (int(part or 0) for part in duration.groups())
+    units = ("day", "hour", "minute", "second")
+    weeks, *others = rest
+    fixed = weeks * 7 * MICROSECONDS["day"] + sum(
+        number * MICROSECONDS[unit] for number, unit in zip(others, units, strict=True)
+    )
+    if fixed * int(count) >= LONGEST_REPETITION:
+        raise InvalidQueryError(parameter, f"{parameter}: {period.strip()[:64]} is too long to repeat", _PERIODS)
+    if not 1 <= int(count) <= MAXIMUM_ITEMS or not (years or months or fixed):
+        raise InvalidQueryError(parameter, f"{parameter}: R{count} of {period.strip()[:64]} repeats nothing", _PERIODS)
+    return RepeatedTime(int(count), parse_moment(start, parameter), 12 * years + months, fixed)
 
 
 def split_list(parameter: str, text: str, valid: str) -> list[str]:

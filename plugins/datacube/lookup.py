@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.calendar import Moment
 from plugins.datacube.errors import InvalidQueryError
-from plugins.datacube.query import NumberInterval, TimeInterval
+from plugins.datacube.query import NumberInterval, RepeatedTime, TimeInterval, TimeSelection
 
 type Indices = NDArray[np.intp]
 
@@ -200,12 +200,13 @@ def levels(axis: Axis, selection: float | NumberInterval | tuple[float, ...]) ->
     return _all_or_none([cell_of(axis, float(value)) for value in wanted])
 
 
-def moments(axis: Axis, selection: Moment | TimeInterval | tuple[Moment, ...]) -> Indices:
+def moments(axis: Axis, selection: TimeSelection) -> Indices:
     """Return the positions of the time steps that a selection names, in stored order; none where one is missed.
 
     An instant selects the nearest step, if it lies in that step's cell: the store's time bounds, else half-way to the
     neighbours. A date of reduced precision selects the steps inside the interval that it names; where there are none,
-    it is read as the instant at its start. An interval selects the steps whose coordinate lies in it, ends included.
+    it is read as the instant at its start. Repeated times are instants, also where the first is a date. An interval
+    selects the steps whose coordinate lies in it, ends included.
 
     Raises
     ------
@@ -222,6 +223,8 @@ def moments(axis: Axis, selection: Moment | TimeInterval | tuple[Moment, ...]) -
         return within(axis, start, end)
     if isinstance(selection, Moment):
         return _moment(axis, selection)
+    if isinstance(selection, RepeatedTime):
+        return _all_or_none([cell_of(axis, time) for time in _repeated(selection, axis.calendar)])
     found = [_moment(axis, moment) for moment in selection]
     return np.unique(np.concatenate(found)) if all(part.size for part in found) else np.array([], np.intp)
 
@@ -250,6 +253,17 @@ def listing(axis: Axis, most: int = 20) -> str:
     if axis.size > most:
         values.append(f"... {axis.values[-1]} ({axis.size} values)")
     return ", ".join(values)
+
+
+def _repeated(selection: RepeatedTime, calendar: str) -> list[int]:
+    """Return repeated instants in a calendar, in microseconds since 1970."""
+    start = selection.start
+    times: list[int] = []
+    for number in range(selection.count):
+        years, month = divmod(start.month - 1 + number * selection.months, 12)
+        shifted = replace(start, year=start.year + years, month=month + 1)
+        times.append(shifted.first(calendar) + number * selection.microseconds)
+    return times
 
 
 def _moment(axis: Axis, moment: Moment) -> Indices:

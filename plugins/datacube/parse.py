@@ -10,27 +10,44 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from plugins.datacube.axes import Axis
+from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.datacube import Datacube
+from plugins.datacube.distance import LENGTH_UNITS, height_units, parse_height, parse_length
 from plugins.datacube.errors import InvalidQueryError
-from plugins.datacube.geometry import MAXIMUM_LENGTH, check_position, parse_points, parse_polygon
+from plugins.datacube.geometry import MAXIMUM_LENGTH, check_position, parse_lines, parse_points, parse_polygon
 from plugins.datacube.intervals import parse_number, parse_numbers, parse_times, split_list
 from plugins.datacube.lookup import listing
 from plugins.datacube.query import (
     Area,
+    Corridor,
     Cube,
     CustomSelection,
+    Line,
     NumberInterval,
     NumberSelection,
     Position,
     Query,
+    Radius,
     TimeSelection,
+    Trajectory,
 )
 
 MAXIMUM_TEXT: Final = 8 * 1024
 """Characters of any parameter but ``coords``."""
 PARAMETER_NAMES: Final = ("parameter-name", "parameter_names", "parameter-names", "parameter_name")
 """The standard's spelling first; OWSLib and others send the rest."""
+PLACES: Final[Mapping[str, tuple[str, ...]]] = {
+    "position": ("coords",),
+    "radius": ("coords", "within", "within-units"),
+    "area": ("coords",),
+    "cube": ("bbox",),
+    "trajectory": ("coords",),
+    "corridor": (
+        "coords", "corridor-width", "width-units", "corridor-height", "height-units",
+        "resolution-x", "resolution-y", "resolution-z",
+    ),
+}  # fmt: skip
+"""The parameters by which each query says where."""
 OTHER_PARAMETERS: Final = ("f", "limit", "crs")
 """Accepted with every query: ``f`` is the encoders' business, one answer has no pages for ``limit`` to bound."""
 CRS_NAMES: Final = frozenset(
@@ -52,13 +69,19 @@ def parse_query(kind: str, raw: Mapping[str, str], cube: Datacube) -> Query:
 
     Parameters
     ----------
-    kind : {"position", "area", "cube"}
-        The query type, as in the path of the request.
+    kind : str
+        The query type, as in the path of the request: one of `plugins.datacube.query.QUERY_TYPES`.
     raw : mapping of str to str
         The parameters as the client wrote them, after URL decoding:
 
-        - ``coords`` (position: POINT, POINT Z, MULTIPOINT; area: POLYGON, MULTIPOLYGON), longitude first. A Z that all
-          vertices share stands for ``z`` unless ``z`` is given.
+        - ``coords`` (position, radius: POINT, POINT Z, MULTIPOINT; area: POLYGON, MULTIPOLYGON; trajectory, corridor:
+          LINESTRING, MULTILINESTRING), longitude first. A Z that all vertices share stands for ``z`` unless ``z`` is
+          given; but in a path each vertex has its own height (Z) and time (M, seconds since 1970), and ``z`` or
+          ``datetime`` beside them is refused.
+        - ``corridor-width``, ``width-units`` (corridor): from side to side; ``corridor-height``, ``height-units``: from
+          bottom to top, around ``z`` or the heights in ``coords``; without these two, or without a height to lie
+          around, nothing is bounded by them. ``resolution-x``, ``-y``, ``-z`` may be 0, the data's own.
+        - ``within``, ``within-units`` (radius): a distance in one of `plugins.datacube.distance.LENGTH_UNITS`.
         - ``bbox`` (cube): west,south,east,north or west,south,lowest,east,north,highest; west > east crosses the
           antimeridian; ``z`` overrides the heights of the box.
         - ``datetime``: instant, interval, list; ``2020-01`` stands for all of January.
@@ -73,7 +96,7 @@ def parse_query(kind: str, raw: Mapping[str, str], cube: Datacube) -> Query:
     Returns
     -------
     Query
-        `Position`, `Area` or `Cube`.
+        Of the type that `kind` names.
 
     Raises
     ------
@@ -89,9 +112,8 @@ def parse_query(kind: str, raw: Mapping[str, str], cube: Datacube) -> Query:
 
 
 def _check_names(kind: str, raw: Mapping[str, str], cube: Datacube) -> None:
-    place = "bbox" if kind == "cube" else "coords"
     custom = tuple(axis.name for axis in cube.custom_axes)
-    valid = (place, "datetime", "z", PARAMETER_NAMES[0], *OTHER_PARAMETERS, *custom)
+    valid = (*PLACES[kind], "datetime", "z", PARAMETER_NAMES[0], *OTHER_PARAMETERS, *custom)
     for name, text in raw.items():
         if name not in valid and name not in PARAMETER_NAMES:
             raise InvalidQueryError(name, f"{name[:64]!r} is not a parameter of a {kind} query", ", ".join(valid))
@@ -157,6 +179,87 @@ def _position(raw: Mapping[str, str], cube: Datacube) -> Position:
     )
 
 
+def _radius(raw: Mapping[str, str], cube: Datacube) -> Radius:
+    points, height = parse_points(_required(raw, "coords", "POINT(x y)"), geographic=cube.grid.geographic)
+    distance = _required(raw, "within", "a distance")
+    units = _required(raw, "within-units", ", ".join(LENGTH_UNITS))
+    z = _z(raw)
+    return Radius(
+        points=points,
+        within=parse_length("within", distance, "within-units", units),
+        parameters=_parameters(raw, cube),
+        datetime=_datetime(raw),
+        z=height if z is None else z,
+        dimensions=_dimensions(raw, cube),
+    )
+
+
+def _trajectory(raw: Mapping[str, str], cube: Datacube) -> Trajectory:
+    return Trajectory(
+        lines=_lines(raw, cube),
+        parameters=_parameters(raw, cube),
+        datetime=_datetime(raw),
+        z=_z(raw),
+        dimensions=_dimensions(raw, cube),
+    )
+
+
+def _lines(raw: Mapping[str, str], cube: Datacube) -> tuple[Line, ...]:
+    lines = parse_lines(_required(raw, "coords", "LINESTRING(x y, x y)"), geographic=cube.grid.geographic)
+    for name, given, mark in (("z", lines[0].z, "heights (Z)"), ("datetime", lines[0].t, "times (M)")):
+        if name in raw and given is not None:
+            raise InvalidQueryError(
+                name, f"{name} is given, and coords has {mark} too", f"either {name}, or {mark} in coords"
+            )
+    return lines
+
+
+def _corridor(raw: Mapping[str, str], cube: Datacube) -> Corridor:
+    lines = _lines(raw, cube)
+    width = _required(raw, "corridor-width", "a distance")
+    width_units = _required(raw, "width-units", ", ".join(LENGTH_UNITS))
+    for axis in ("x", "y", "z"):
+        name = f"resolution-{axis}"
+        if raw.get(name, "").strip() and parse_number(name, raw[name], "0") != 0.0:
+            raise InvalidQueryError(name, f"{name}: only the resolution of the data is offered", f"0, or no {name}")
+    height = _height(raw, cube)
+    z = _z(raw)
+    heights = None
+    if lines[0].z is not None:
+        every = [level for line in lines for level in line.z or ()]
+        heights = NumberInterval(min(every), max(every))
+    elif height and z is not None:
+        heights, z = _hull(z), None
+    return Corridor(
+        lines=lines,
+        width=parse_length("corridor-width", width, "width-units", width_units),
+        heights=heights,
+        height=height,
+        parameters=_parameters(raw, cube),
+        datetime=_datetime(raw),
+        z=z,
+        dimensions=_dimensions(raw, cube),
+    )
+
+
+def _height(raw: Mapping[str, str], cube: Datacube) -> float:
+    """Return the height of a corridor in the units of the vertical axis; 0 where the client says nothing of it."""
+    names = ("corridor-height", "height-units")
+    if not any(raw.get(name, "").strip() for name in names):
+        return 0.0
+    axis = cube.axis(AxisKind.Z)
+    valid = ("a positive number", ", ".join(height_units(axis)))
+    text, units = (_required(raw, name, one) for name, one in zip(names, valid, strict=True))
+    return parse_height(names[0], text, names[1], units, axis)
+
+
+def _hull(z: NumberSelection) -> NumberInterval:
+    if isinstance(z, NumberInterval):
+        return z
+    levels = z if isinstance(z, tuple) else (z,)
+    return NumberInterval(min(levels), max(levels))
+
+
 def _area(raw: Mapping[str, str], cube: Datacube) -> Area:
     valid = "POLYGON((x y, x y, x y, x y))"
     geometry, height = parse_polygon(_required(raw, "coords", valid), geographic=cube.grid.geographic)
@@ -209,6 +312,9 @@ def _required(raw: Mapping[str, str], name: str, valid: str) -> str:
 
 _READERS: Final[dict[str, Callable[[Mapping[str, str], Datacube], Query]]] = {
     "position": _position,
+    "radius": _radius,
     "area": _area,
     "cube": _cube,
+    "trajectory": _trajectory,
+    "corridor": _corridor,
 }

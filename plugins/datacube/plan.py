@@ -13,7 +13,8 @@ from typing import Final
 from plugins.datacube.blocks import chunk_bytes, count_chunks
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.query import Query
-from plugins.datacube.select import Points, Selection, select
+from plugins.datacube.select import select
+from plugins.datacube.selection import Points, Selection, Tracks
 
 BYTES_OF_A_VALUE: Final = 12
 """Encoded size of one value: CoverageJSON takes 8 to 20 bytes, the binary formats 4 to 8."""
@@ -77,9 +78,12 @@ def plan(cube: Datacube, selection: Selection) -> ReadPlan:
         y, x = group.horizontal.y.indices.size, group.horizontal.x.indices.size
         points = isinstance(group.horizontal, Points)
         values += leading * (y if points else y * x) * len(group.parameters)
-        # Every point repeats the axes.
+        # Every point repeats the axes; every trajectory its places.
         repeated = sum(indexer.indices.size for indexer in group.leading)
-        coordinates += y * (repeated + 2) if points else repeated + y + x
+        if isinstance(group.horizontal, Tracks):
+            coordinates += leading * y * 4
+        else:
+            coordinates += y * (repeated + 2) if points else repeated + y + x
         for parameter in group.parameters:
             touched = count_chunks(group, parameter)
             chunks += touched

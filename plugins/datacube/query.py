@@ -30,8 +30,21 @@ class NumberInterval:
     high: float | None
 
 
-type TimeSelection = Moment | TimeInterval | tuple[Moment, ...]
-"""An instant, an interval, or a list of instants (requirement /req/edr/datetime-response)."""
+@dataclass(frozen=True, slots=True)
+class RepeatedTime:
+    """Instants that are a period apart (``R4/2020-01-01/P1M``), in the calendar of the axis."""
+
+    count: int
+    """How many, the first included."""
+    start: Moment
+    months: int
+    """Whole months between one instant and the next."""
+    microseconds: int
+    """What comes on top of the months."""
+
+
+type TimeSelection = Moment | TimeInterval | RepeatedTime | tuple[Moment, ...]
+"""An instant, an interval, repeated instants, or a list of instants (requirement /req/edr/datetime-response)."""
 type NumberSelection = float | NumberInterval | tuple[float, ...]
 """A level, an interval of levels, or a list of levels (requirement /req/edr/z-response)."""
 type CustomSelection = NumberSelection | str | tuple[str, ...]
@@ -76,7 +89,60 @@ class Cube(BaseQuery):
     north: float
 
 
-type Query = Position | Area | Cube
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Radius(BaseQuery):
+    """The cells whose centres lie within a distance of a point (clause 8.2.2)."""
 
-QUERY_TYPES: dict[str, type[Position | Area | Cube]] = {"position": Position, "area": Area, "cube": Cube}
+    points: tuple[tuple[float, float], ...]
+    """(x, y), longitude first, in degrees; a cell near any of them belongs to the answer."""
+    within: float
+    """Metres along the great circle, included; more than nought, at most half the circumference of the Earth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The vertices of one line, in order; all sequences have the same length, at least 2."""
+
+    x: tuple[float, ...]
+    """Longitude in degrees; the line is straight in degrees between vertices."""
+    y: tuple[float, ...]
+    z: tuple[float, ...] | None = None
+    """In the units of the vertical axis of the dataset."""
+    t: tuple[int, ...] | None = None
+    """Microseconds since 1970-01-01T00:00:00Z."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory(BaseQuery):
+    """The cells that a path meets, in the order in which it meets them (clause 8.2.5)."""
+
+    lines: tuple[Line, ...]
+    """All of them with heights or none, all with times or none; never both heights and `z`, or times and `datetime`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corridor(BaseQuery):
+    """The cells whose centres lie within half a width of a path (clause 8.2.6)."""
+
+    lines: tuple[Line, ...]
+    """As of a trajectory; their times bound the times of the answer, and their heights stand in `heights`."""
+    width: float
+    """Metres, from side to side."""
+    heights: NumberInterval | None = None
+    """Between which heights the middle of the corridor lies, in the units of the vertical axis; None for all levels, or
+    where `z` names them."""
+    height: float = 0.0
+    """From bottom to top, in the units of the vertical axis."""
+
+
+type Query = Position | Radius | Area | Cube | Trajectory | Corridor
+
+QUERY_TYPES: dict[str, type[Position | Radius | Area | Cube | Trajectory | Corridor]] = {
+    "position": Position,
+    "radius": Radius,
+    "area": Area,
+    "cube": Cube,
+    "trajectory": Trajectory,
+    "corridor": Corridor,
+}
 """The query types that are answered, by their name in the path."""

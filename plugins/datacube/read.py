@@ -32,7 +32,7 @@ from plugins.datacube.domain import coverages
 from plugins.datacube.errors import BusyError
 from plugins.datacube.library import OpenDatacube
 from plugins.datacube.plan import ReadPlan
-from plugins.datacube.select import Group, Points
+from plugins.datacube.selection import Group, Indexer, Points
 from plugins.datacube.stored import MOST_TRIED, StoredArray
 from plugins.datacube.tasks import Task, run
 
@@ -114,14 +114,16 @@ class _Target:
         self._group = group
         leading = tuple(indexer.indices.size for indexer in group.leading)
         y, x = group.horizontal.y, group.horizontal.x
+        together: tuple[Indexer, ...] = (y, x)
         self._outside: NDArray[np.bool_] | None = None
         if isinstance(group.horizontal, Points):
             shape = (*leading, y.indices.size)
+            together = group.horizontal.indexers
         else:
             shape = (*leading, y.indices.size, x.indices.size)
             self._outside = None if group.horizontal.mask is None else ~group.horizontal.mask
         self._range = Range(shape, parameter, partial=self._outside is not None)
-        order = (*(indexer.dim for indexer in group.leading), y.dim, x.dim)
+        order = tuple(indexer.dim for indexer in (*group.leading, *together))
         self._transposition = tuple(parameter.dims.index(dim) for dim in order)
 
     def through(self, cache: ChunkCache) -> Iterator[Task]:
@@ -178,14 +180,14 @@ class _Target:
     def _points(
         self, block: Block, region: NDArray[Any], offsets: Sequence[int]
     ) -> tuple[NDArray[Any], tuple[Any, ...]]:
-        """Pick single cells: row and column are taken together, and become the last dimension."""
+        """Pick single cells: the dimensions of the points are taken together, and become the last one."""
         region = region.transpose(self._transposition)
         ordered = [(block.pieces[dim], offsets[dim]) for dim in self._transposition]
-        for dim, (piece, offset) in enumerate(ordered[:-2]):
+        alone = len(self._group.leading)
+        for dim, (piece, offset) in enumerate(ordered[:alone]):
             region = region[(slice(None),) * dim + (_shift(piece.local, offset),)]
-        (row, row_offset), (column, column_offset) = ordered[-2:]
-        picked = region[..., _shift(row.local, row_offset), _shift(column.local, column_offset)]
-        return picked, _outer([piece.target for piece, _ in ordered[:-1]])
+        picked = region[(..., *(_shift(piece.local, offset) for piece, offset in ordered[alone:]))]
+        return picked, _outer([piece.target for piece, _ in ordered[: alone + 1]])
 
 
 def _shift(where: Where, offset: int) -> Where:

@@ -5,7 +5,9 @@ NetCDF and Zarr share this model (CF 1.11). The coverages of one answer become o
 - axes of equal name and values are one dimension; an axis of equal name and other values gets a number (``level_2``);
 - a grid keeps all its axes as dimensions; at a point, an axis of one value is a scalar coordinate (CF 5.7);
 - several points with the same other axes are the stations of one discrete sampling geometry (CF 9, the orthogonal
-  representation of appendix H), with ``station`` as the first dimension.
+  representation of appendix H), with ``station`` as the first dimension;
+- paths of equal parameters lie one after the other in one dimension ``obs``, and ``row_size`` says how long each is
+  (CF 9.3.3, contiguous ragged array); the value of each custom axis (a member) stands beside it.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ from plugins.formats.cf_attributes import (
     parameter_attributes,
 )
 from plugins.formats.cf_values import fill_missing, storable
-from plugins.formats.domains import is_dimension, is_point
+from plugins.formats.domains import is_dimension, is_point, path_of, split
 
 STATION: Final = "station"
+TRAJECTORY: Final = "trajectory"
+OBSERVATION: Final = "obs"
 _BOUNDS: Final = "bnds"
 _HORIZONTAL: Final = (AxisKind.Y, AxisKind.X)
 
@@ -76,7 +80,10 @@ def build(coverages: Sequence[Coverage]) -> CfDataset:
         builder.add_stations(stations)
     else:
         for coverage in coverages:
-            builder.add(coverage)
+            if path_of(coverage) is None:
+                builder.add(coverage)
+        for alike in _paths(coverages):
+            builder.add_paths(alike)
     return builder.finish()
 
 
@@ -94,6 +101,17 @@ def _stations(coverages: Sequence[Coverage]) -> list[list[Coverage]]:
         for other in stations
     )
     return stations if len(stations) > 1 and alike else []
+
+
+def _paths(coverages: Sequence[Coverage]) -> list[list[Coverage]]:
+    """Return the coverages along paths, those with the same parameters and coordinates together."""
+    alike: dict[tuple[Any, ...], list[Coverage]] = {}
+    for coverage in coverages:
+        path = path_of(coverage)
+        if path is not None:
+            named = [(axis.kind, axis.name) for axis in (*coverage.axes, *path.components)]
+            alike.setdefault((*named, *coverage.parameters), []).append(coverage)
+    return list(alike.values())
 
 
 def _position(coverage: Coverage) -> tuple[float, ...]:
@@ -168,6 +186,31 @@ class _Builder:
             number["cf_role"] = role[self.feature]
         self.variables.append(CfVariable(station, (station,), np.arange(len(stations), dtype=np.int32), number))
 
+    def add_paths(self, coverages: Sequence[Coverage]) -> None:
+        """Write paths of equal parameters and coordinates one after the other, one for each value of a custom axis."""
+        pieces = [piece for coverage in coverages for piece in split(coverage)]
+        paths = [axis for piece in pieces for axis in piece.axes]
+        trajectory, obs = self._unique(TRAJECTORY), self._unique(OBSERVATION)
+        self.dims |= {trajectory: len(pieces), obs: sum(path.size for path in paths)}
+        number = {"cf_role": "trajectory_id", "long_name": "number of the path in the answer"}
+        self.variables.append(CfVariable(trajectory, (trajectory,), np.arange(len(pieces), dtype=np.int32), number))
+        sizes = np.array([path.size for path in paths], np.int32)
+        counted = {"sample_dimension": obs, "long_name": "number of places of the path"}
+        self.variables.append(CfVariable(self._unique("row_size"), (trajectory,), sizes, counted))
+        names = [self._places(list(axes), obs) for axes in zip(*(path.components for path in paths), strict=True)]
+        for axis in coverages[0].axes:
+            if axis.kind is AxisKind.CUSTOM:
+                values = storable(np.array([piece.dimensions[axis.name] for piece in pieces]))
+                attributes = axis_attributes(axis, self.cube.grid)
+                self.variables.append(CfVariable(self._unique(axis.name), (trajectory,), values, attributes))
+        timed = any(axis.kind is AxisKind.T for axis in paths[0].components)
+        feature = TRAJECTORY if timed else "point"
+        self.feature = feature if self.feature in (None, feature) else ""
+        for name, described in coverages[0].parameters.items():
+            joined = [piece.values(name) for piece in pieces]
+            together = np.ma.concatenate if any(np.ma.isMA(values) for values in joined) else np.concatenate
+            self._data(name, described, (obs,), together(joined), names)
+
     def finish(self) -> CfDataset:
         """Return the dataset: coordinates first, then the parameters."""
         self._grid_mapping()
@@ -205,6 +248,7 @@ class _Builder:
         return name
 
     def _places(self, axes: list[Axis], station: str) -> str:
+        """Write the coordinates of several places as one variable along a dimension, and return its name."""
         name = self._unique(axes[0].name)
         attributes = axis_attributes(axes[0], self.cube.grid)
         values = np.concatenate([axis.values for axis in axes])

@@ -3,7 +3,8 @@
 Choices, and whom they serve:
 
 - The values stand in the order of ``axisNames``: t, z, y, x. A Grid names every axis it has, of one value too, so that
-  the shape of a subset matches the shape of the whole (edr-xarray); a series names t, a profile z, a point none.
+  the shape of a subset matches the shape of the whole (edr-xarray); a series names t, a profile z, a point none; the
+  places of a path are one axis of tuples, in the order t, x, y, z.
 - A custom axis (members, steps) cannot be an axis of a common domain type: the schemas and covjson-pydantic refuse it.
   Its value stands in the member ``isopleth:dimensions`` of the coverage, and several values make a CoverageCollection
   of one coverage each. The same holds for several points.
@@ -126,7 +127,7 @@ def _context(coverage: Coverage) -> _Context:
     return _Context(
         axes=orjson.Fragment(orjson.dumps(bodies, option=orjson.OPT_SERIALIZE_NUMPY)),
         parameters={name: systems.parameter(described) for name, described in coverage.parameters.items()},
-        referencing=systems.referencing(coverage.cube, axes),
+        referencing=systems.referencing(coverage.cube, [part for axis in axes for part in axis.components or (axis,)]),
     )
 
 
@@ -177,6 +178,13 @@ def _axis_names(piece: Piece) -> list[str]:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
+    if axis.kind is AxisKind.COMPOSITE:
+        columns = (part.texts() if part.kind is AxisKind.T else part.values.tolist() for part in axis.components)
+        return {
+            "dataType": "tuple",
+            "coordinates": [part.key for part in axis.components],
+            "values": list(zip(*columns, strict=True)),
+        }
     if axis.kind is AxisKind.T:
         body: dict[str, Any] = {"values": cf_calendar.to_iso(axis.values, axis.calendar)}
         if axis.bounds is not None:

@@ -3,7 +3,8 @@
 One row for every position, in C order. Columns: the custom axes, ``datetime``, ``z``, ``latitude``, ``longitude``
 (``y``, ``x`` where the CRS is projected), as far as any coverage has them, then one for each parameter. UTF-8, CRLF, a
 header of plain names: units are in the collection's description, where they cannot break a reader. A missing value, an
-infinite one, and an axis or parameter that a row does not have are empty fields.
+infinite one, and an axis or parameter that a row does not have are empty fields. A path has one row for each of its
+places, in its order.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def axis_columns(coverages: Sequence[Coverage]) -> dict[tuple[AxisKind, str], st
     geographic = coverages[0].cube.grid.geographic
     wanted = {AxisKind.T: "datetime", AxisKind.Z: "z"}
     wanted |= {AxisKind.Y: "latitude", AxisKind.X: "longitude"} if geographic else {AxisKind.Y: "y", AxisKind.X: "x"}
-    found = dict.fromkeys(_identity(axis) for coverage in coverages for axis in coverage.axes)
+    found = dict.fromkeys(_identity(axis) for coverage in coverages for _, axis in coordinates(coverage))
     columns: dict[tuple[AxisKind, str], str] = {}
     for identity in sorted(found, key=lambda each: _ORDER.index(each[0])):
         kind, name = identity
@@ -76,13 +77,18 @@ def axis_columns(coverages: Sequence[Coverage]) -> dict[tuple[AxisKind, str], st
     return columns
 
 
+def coordinates(coverage: Coverage) -> list[tuple[int, Axis]]:
+    """Return all coordinates of a coverage, each with the dimension of the array along which it lies."""
+    return [(number, part) for number, axis in enumerate(coverage.axes) for part in axis.components or (axis,)]
+
+
 def _identity(axis: Axis) -> tuple[AxisKind, str]:
     return axis.kind, axis.name
 
 
 def _rows(coverage: Coverage, columns: list[tuple[AxisKind, str]], parameters: list[str]) -> Iterator[bytes]:
     shape = coverage.shape
-    tables = {_identity(axis): (number, _table(axis)) for number, axis in enumerate(coverage.axes)}
+    tables = {_identity(axis): (number, _table(axis)) for number, axis in coordinates(coverage)}
     size = int(np.prod(shape))
     for start in range(0, size, BLOCK):
         stop = min(start + BLOCK, size)

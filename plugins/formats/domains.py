@@ -23,7 +23,7 @@ class Piece:
     domain_type: DomainType | None
     """None only where x or y is missing."""
     axes: tuple[Axis, ...]
-    """The axes t, z, y, x, as far as they exist, in array order."""
+    """The axes t, z, y, x, as far as they exist, in array order; of a path, its one composite axis."""
     dimensions: Mapping[str, Any]
     """The value of each custom axis, by its name."""
     index: tuple[int, ...]
@@ -37,11 +37,18 @@ class Piece:
         return taken
 
 
+def path_of(coverage: Coverage) -> Axis | None:
+    """Return the composite axis of an answer along a path, whose components are its coordinates; else None."""
+    return next((axis for axis in coverage.axes if axis.kind is AxisKind.COMPOSITE), None)
+
+
 def is_point(coverage: Coverage) -> bool:
     """Return whether an answer lies at one horizontal position, and is not a grid that happens to have one cell.
 
     A point with several times and several levels is a Grid of one column in name, for want of a better one.
     """
+    if path_of(coverage) is not None:
+        return False
     if coverage.domain_type not in (None, DomainType.GRID):
         return True
     size = {axis.kind: axis.size for axis in coverage.axes}
@@ -57,6 +64,10 @@ def domain_type(coverage: Coverage) -> DomainType | None:
     """
     if coverage.domain_type is not None:
         return coverage.domain_type
+    path = path_of(coverage)
+    if path is not None:
+        timed = any(component.kind is AxisKind.T for component in path.components)
+        return DomainType.TRAJECTORY if timed else DomainType.MULTI_POINT
     size = {axis.kind: axis.size for axis in coverage.axes}
     if AxisKind.X not in size or AxisKind.Y not in size:
         return None

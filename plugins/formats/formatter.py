@@ -6,6 +6,11 @@ Named in a resource of its configuration, for each format wanted::
       - name: plugins.formats.formatter.NetCDFFormatter
       - name: plugins.formats.formatter.CSVFormatter
       - name: plugins.formats.formatter.ZarrFormatter
+      - name: plugins.formats.formatter.GeoJSONFormatter
+      - name: plugins.formats.formatter.PNGFormatter
+      - name: plugins.formats.formatter.GeoTIFFFormatter
+      - name: plugins.formats.formatter.ParquetFormatter
+      - name: plugins.formats.formatter.ArrowFormatter
 
 The provider returns a `CoverageResult` when it is queried with the ``format_`` of one of these, and a CoverageJSON dict
 (`plugins.formats.covjson.to_dict`) otherwise.
@@ -15,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from pygeoapi.formatter.base import BaseFormatter, FormatterSerializationError
+from pygeoapi.formatter.base import BaseFormatter, FormatterGenericError, FormatterSerializationError
 
 from plugins.datacube.coverage import Coverage
 from plugins.datacube.errors import IsoplethError
@@ -41,13 +46,20 @@ class _CoverageFormatter(BaseFormatter):  # type: ignore[misc] # pygeoapi has no
 
         pygeoapi 0.24 checks a request against ``name`` but finds the formatter by ``f``, exactly: both are the format's
         key in lower case.
+
+        Raises
+        ------
+        pygeoapi.formatter.base.FormatterGenericError
+            If the format is not available on this machine.
         """
         super().__init__(dict(formatter_def))
+        if self.key not in FORMATS:
+            raise FormatterGenericError(f"{self.key} needs a Python package that is not installed")
         form = FORMATS[self.key]
         self.f = self.name = self.key.lower()
         self.mimetype = form.content_type
         self.extension = form.extension
-        self.attachment = formatter_def.get("attachment", form.binary)
+        self.attachment = formatter_def.get("attachment", form.attachment)
 
     def write(self, options: Mapping[str, Any] | None = None, data: CoverageResult | None = None) -> bytes:
         """Return the answer as bytes.
@@ -92,3 +104,45 @@ class ZarrFormatter(_CoverageFormatter):
     """A zipped Zarr store, asked for by ``f=zarr``."""
 
     key = "Zarr"
+
+
+class GeoJSONFormatter(_CoverageFormatter):
+    """EDR GeoJSON, asked for by ``f=geojson``."""
+
+    key = "GeoJSON"
+
+
+class PNGFormatter(_CoverageFormatter):
+    """A picture of the first parameter of a grid, asked for by ``f=png``."""
+
+    key = "PNG"
+
+
+class GeoTIFFFormatter(_CoverageFormatter):
+    """A Cloud Optimized GeoTIFF of a grid, asked for by ``f=geotiff``."""
+
+    key = "GeoTIFF"
+
+
+class ParquetFormatter(_CoverageFormatter):
+    """A Parquet table, asked for by ``f=parquet``; needs pyarrow."""
+
+    key = "Parquet"
+
+
+class ArrowFormatter(_CoverageFormatter):
+    """A stream of Arrow record batches, asked for by ``f=arrow``; needs pyarrow."""
+
+    key = "Arrow"
+
+
+FORMATTERS: Final[tuple[type[_CoverageFormatter], ...]] = (
+    NetCDFFormatter,
+    CSVFormatter,
+    ZarrFormatter,
+    GeoJSONFormatter,
+    PNGFormatter,
+    GeoTIFFFormatter,
+    *((ParquetFormatter, ArrowFormatter) if "Parquet" in FORMATS else ()),
+)
+"""Every formatter that works on this machine."""

@@ -9,8 +9,8 @@ from typing import Final
 
 from plugins.datacube.coverage import Coverage
 from plugins.datacube.errors import InvalidQueryError, NotAcceptableError
-from plugins.formats import covjson, csv_text, netcdf, zipped_zarr
-from plugins.formats.accept import preferred
+from plugins.formats import arrow_table, covjson, csv_text, geojson, geotiff, netcdf, quicklook, zipped_zarr
+from plugins.formats.accept import parse_accept, preferred
 
 type Encoder = Callable[[Sequence[Coverage]], Iterator[bytes]]
 
@@ -32,6 +32,12 @@ class Format:
     """Other names for ``f``, lower case."""
     media_aliases: tuple[str, ...] = ()
     """Other media types under which the same bytes are known."""
+    media_parameters: str = ""
+    """Parameters of the canonical media type in Content-Type and in links, by which clients tell the format."""
+    grids_only: bool = False
+    """True where `encode` refuses answers at points, and grids that are not regular, by an InvalidQueryError."""
+    picture: bool = False
+    """True for what a browser shows by itself: to be looked at, not saved."""
 
     @property
     def media_types(self) -> tuple[str, ...]:
@@ -41,32 +47,59 @@ class Format:
     @property
     def content_type(self) -> str:
         """Value of the Content-Type header. JSON never has a charset: earthkit-data compares the whole value."""
-        return f"{self.media_type}; charset=utf-8" if self.media_type.startswith("text/") else self.media_type
+        parameters = "charset=utf-8" if self.media_type.startswith("text/") else self.media_parameters
+        return f"{self.media_type}; {parameters}" if parameters else self.media_type
+
+    @property
+    def attachment(self) -> bool:
+        """Whether a browser should save the answer rather than show it."""
+        return self.binary and not self.picture
 
 
-FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
-    {
-        known.key: known
-        for known in (
-            Format(
-                "CoverageJSON", covjson.MEDIA_TYPE, "covjson", covjson.encode, binary=False,
-                aliases=("covjson", "json", "coverage+json"), media_aliases=covjson.MEDIA_ALIASES,
-            ),
-            Format(
-                "NetCDF", netcdf.MEDIA_TYPE, "nc", netcdf.encode, binary=True,
-                aliases=("netcdf4", "nc"), media_aliases=netcdf.MEDIA_ALIASES,
-            ),
-            Format(
-                "CSV", csv_text.MEDIA_TYPE, "csv", csv_text.encode, binary=False,
-                aliases=(), media_aliases=csv_text.MEDIA_ALIASES,
-            ),
-            Format(
-                "Zarr", zipped_zarr.MEDIA_TYPE, "zarr.zip", zipped_zarr.encode, binary=True,
-                aliases=("zip",), media_aliases=zipped_zarr.MEDIA_ALIASES,
-            ),
-        )
-    }
+_ALWAYS: Final = (
+    Format(
+        "CoverageJSON", covjson.MEDIA_TYPE, "covjson", covjson.encode, binary=False,
+        aliases=("covjson", "json", "coverage+json"), media_aliases=covjson.MEDIA_ALIASES,
+    ),
+    Format(
+        "NetCDF", netcdf.MEDIA_TYPE, "nc", netcdf.encode, binary=True,
+        aliases=("netcdf4", "nc"), media_aliases=netcdf.MEDIA_ALIASES,
+    ),
+    Format(
+        "CSV", csv_text.MEDIA_TYPE, "csv", csv_text.encode, binary=False,
+        aliases=(), media_aliases=csv_text.MEDIA_ALIASES,
+    ),
+    Format(
+        "Zarr", zipped_zarr.MEDIA_TYPE, "zarr.zip", zipped_zarr.encode, binary=True,
+        aliases=("zip",), media_aliases=zipped_zarr.MEDIA_ALIASES,
+    ),
+    Format(
+        "GeoJSON", geojson.MEDIA_TYPE, "geojson", geojson.encode, binary=False,
+        aliases=("geo+json",), media_aliases=geojson.MEDIA_ALIASES,
+    ),
+    # Before GeoTIFF: a browser that accepts any image can draw this one.
+    Format(
+        quicklook.KEY, quicklook.MEDIA_TYPE, "png", quicklook.encode, binary=True,
+        aliases=(), grids_only=True, picture=True,
+    ),
+    Format(
+        geotiff.KEY, geotiff.MEDIA_TYPE, "tif", geotiff.encode, binary=True,
+        aliases=("tiff", "tif", "cog"), media_parameters=geotiff.MEDIA_PARAMETERS, grids_only=True,
+    ),
 )  # fmt: skip
+_WITH_PYARROW: Final = (
+    Format(
+        "Parquet", arrow_table.PARQUET_MEDIA_TYPE, "parquet", arrow_table.encode_parquet, binary=True,
+        aliases=(), media_aliases=arrow_table.PARQUET_MEDIA_ALIASES,
+    ),
+    Format(
+        "Arrow", arrow_table.ARROW_MEDIA_TYPE, "arrows", arrow_table.encode_arrow, binary=True,
+        aliases=("arrows", "ipc"),
+    ),
+)  # fmt: skip
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
+    {known.key: known for known in (*_ALWAYS, *(_WITH_PYARROW if arrow_table.AVAILABLE else ()))}
+)
 """By key, the default first."""
 
 
@@ -104,7 +137,12 @@ def negotiate(f: str | None, accept: str | None, available: Sequence[str] = tupl
         return formats[0]
     by_type = {media_type: known for known in reversed(formats) for media_type in known.media_types}
     offered = [media_type for known in formats for media_type in known.media_types]
-    wanted = preferred(accept, offered)
+    wanted = None
+    if any((each.type, each.subtype) == ("text", "html") for each in parse_accept(accept)):
+        # A browser that opens a page names the images that it can draw in one: it does not ask for a picture.
+        pages = [media_type for media_type in offered if not media_type.startswith("image/")]
+        wanted = preferred(accept, pages)
+    wanted = wanted or preferred(accept, offered)
     if wanted is None:
         raise NotAcceptableError(
             "Accept",

@@ -7,7 +7,6 @@ Equal answers give equal bytes.
 
 from __future__ import annotations
 
-import io
 import math
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from zarr.storage import MemoryStore
 
 from plugins.datacube.coverage import Coverage
 from plugins.formats.cf_dataset import CfDataset, CfVariable, build
+from plugins.formats.sink import Sink
 
 MEDIA_TYPE: Final = "application/zip"
 MEDIA_ALIASES: Final = ("application/vnd.zarr", "application/vnd+zarr", "application/x-zarr")
@@ -50,34 +50,12 @@ def encode(coverages: Sequence[Coverage]) -> Iterator[bytes]:
         If there is no coverage.
     """
     members = _members(build(coverages))
-    sink = _Sink()
+    sink = Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members, key=lambda key: (not key.endswith("zarr.json"), key)):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), members.pop(name))
             yield sink.drain()
     yield sink.drain()
-
-
-class _Sink(io.BytesIO):
-    """A file whose beginning is taken away while it grows; the zip writer only returns to its newest member."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._gone = 0
-
-    def tell(self) -> int:
-        return self._gone + super().tell()
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._gone + super().seek(offset - self._gone if whence == io.SEEK_SET else offset, whence)
-
-    def drain(self) -> bytes:
-        """Take what has been written."""
-        taken = self.getvalue()
-        self._gone += len(taken)
-        super().seek(0)
-        self.truncate()
-        return taken
 
 
 def _members(dataset: CfDataset) -> dict[str, bytes]:

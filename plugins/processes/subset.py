@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from plugins.datacube.cancel import Cancel
 from plugins.datacube.definition import ID_PATTERN
+from plugins.datacube.distance import LENGTH_UNITS
 from plugins.datacube.errors import InvalidQueryError, UnknownError
 from plugins.datacube.library import Library, OpenDatacube
 from plugins.datacube.limits import Limits, admit
@@ -37,6 +38,20 @@ CUSTOM: Final[Mapping[str, Any]] = {
 }
 """A value, a list, or an interval ``a/b`` of a dimension."""
 
+CORRIDOR: Final = (
+    ("corridor-width", "Width of the corridor", "For corridor: from side to side."),
+    ("width-units", "Unit of the width", f"For corridor: one of {', '.join(LENGTH_UNITS)}."),
+    (
+        "corridor-height",
+        "Height of the corridor",
+        "For corridor: from bottom to top, around z or the heights in coords.",
+    ),
+    ("height-units", "Unit of the height", "For corridor: of the vertical axis, or one that can be converted to it."),
+    ("resolution-x", "Resolution along x", "For corridor: 0, the data's own."),
+    ("resolution-y", "Resolution along y", "For corridor: 0, the data's own."),
+    ("resolution-z", "Resolution along z", "For corridor: 0, the data's own."),
+)
+
 DESCRIPTION: Final[Mapping[str, Any]] = {
     "id": "subset",
     "version": "1.0.0",
@@ -46,7 +61,7 @@ DESCRIPTION: Final[Mapping[str, Any]] = {
         "a custom dimension of the collection (a member, a step) is an input by its own name, or a member of "
         "'dimensions'. A query that is too large for an immediate answer can be run as a job."
     ),
-    "keywords": ["subset", "EDR", "position", "area", "cube", "NetCDF", "CSV", "CoverageJSON", "Zarr"],
+    "keywords": ["subset", "EDR", *QUERY_TYPES, "NetCDF", "CSV", "CoverageJSON", "Zarr"],
     "jobControlOptions": ["sync-execute", "async-execute", "dismiss"],
     "outputTransmission": ["value", "reference"],
     "inputs": {
@@ -59,18 +74,44 @@ DESCRIPTION: Final[Mapping[str, Any]] = {
         },
         "query": {
             "title": "Query type",
-            "description": "position: values at points; area: cells in a polygon; cube: cells in a box.",
+            "description": "position: values at points; radius: cells within a distance of a point; area: cells in a "
+            "polygon; cube: cells in a box; trajectory: cells along a path; corridor: cells beside a path.",
             "schema": {"type": "string", "enum": list(QUERY_TYPES)},
             "minOccurs": 1,
             "maxOccurs": 1,
         },
         "coords": {
             "title": "Coordinates",
-            "description": "Well-known text, longitude first. For position POINT or MULTIPOINT; for area POLYGON or "
-            "MULTIPOLYGON.",
+            "description": "Well-known text, longitude first. For position and radius POINT or MULTIPOINT; for area "
+            "POLYGON or MULTIPOLYGON; for trajectory and corridor LINESTRING or MULTILINESTRING, with Z for heights "
+            "and M for times in seconds since 1970.",
             "schema": {"type": "string", "maxLength": MAX_TEXT},
             "minOccurs": 0,
             "maxOccurs": 1,
+        },
+        "within": {
+            "title": "Distance",
+            "description": "For radius: how far from the point along the great circle.",
+            "schema": {"oneOf": _TEXT_OR_NUMBER},
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+        "within-units": {
+            "title": "Unit of the distance",
+            "description": f"For radius: one of {', '.join(LENGTH_UNITS)}.",
+            "schema": {"type": "string", "maxLength": 100},
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+        **{
+            name: {
+                "title": title,
+                "description": text,
+                "schema": {"oneOf": _TEXT_OR_NUMBER},
+                "minOccurs": 0,
+                "maxOccurs": 1,
+            }
+            for name, title, text in CORRIDOR
         },
         "bbox": {
             "title": "Bounding box",
@@ -88,7 +129,8 @@ DESCRIPTION: Final[Mapping[str, Any]] = {
         },
         "datetime": {
             "title": "Time",
-            "description": "An instant, an interval (start/end, '..' for an open end) or a comma list of instants.",
+            "description": "An instant, an interval (start/end, '..' for an open end), a comma list of instants, or "
+            "instants a period apart (R4/2020-01-01/P1M).",
             "schema": {"type": "string", "maxLength": MAX_TEXT},
             "minOccurs": 0,
             "maxOccurs": 1,

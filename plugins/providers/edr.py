@@ -66,6 +66,11 @@ FORMATTER_KEYS: Final = tuple(formatter.key.lower() for formatter in (NetCDFForm
 """pygeoapi's names of the formats that our formatters write."""
 JSON_TYPES: Final = {"f": "number", "i": "integer", "u": "integer", "b": "integer"}
 """NumPy kind by JSON Schema type; anything else is ``string``."""
+LENGTHS: Final[Mapping[str, tuple[str, ...]]] = {
+    "radius": ("within", "within-units"),
+    "corridor": ("corridor-width", "width-units", "corridor-height", "height-units"),
+}
+"""Parameters of a query that pygeoapi hands on as they are, by EDR's names."""
 BYTES_IN_FLIGHT: Final = 1 << 30
 
 PROVIDER_ERRORS: Final[tuple[tuple[type[IsoplethError], type[ProviderGenericError]], ...]] = (
@@ -128,7 +133,7 @@ class WithoutInstances:
 
 
 class DatacubeEDRProvider(WithoutInstances, BaseEDRProvider):  # type: ignore[misc]
-    """Position, area and cube queries of one Zarr or Icechunk store."""
+    """Data queries of one Zarr or Icechunk store."""
 
     def __init__(self, provider_def: dict[str, Any]) -> None:
         """Find the opened dataset; pygeoapi makes a provider for every request, so this must cost nothing.
@@ -174,6 +179,10 @@ class DatacubeEDRProvider(WithoutInstances, BaseEDRProvider):  # type: ignore[mi
         """Answer a position query (OGC 19-086r6, clause 8.2.1)."""
         return self.answer("position", kwargs)
 
+    def radius(self, **kwargs: Any) -> dict[str, Any] | CoverageResult:
+        """Answer a radius query (OGC 19-086r6, clause 8.2.2)."""
+        return self.answer("radius", kwargs)
+
     def area(self, **kwargs: Any) -> dict[str, Any] | CoverageResult:
         """Answer an area query (OGC 19-086r6, clause 8.2.3)."""
         return self.answer("area", kwargs)
@@ -181,6 +190,14 @@ class DatacubeEDRProvider(WithoutInstances, BaseEDRProvider):  # type: ignore[mi
     def cube(self, **kwargs: Any) -> dict[str, Any] | CoverageResult:
         """Answer a cube query (OGC 19-086r6, clause 8.2.4)."""
         return self.answer("cube", kwargs)
+
+    def trajectory(self, **kwargs: Any) -> dict[str, Any] | CoverageResult:
+        """Answer a trajectory query (OGC 19-086r6, clause 8.2.5)."""
+        return self.answer("trajectory", kwargs)
+
+    def corridor(self, **kwargs: Any) -> dict[str, Any] | CoverageResult:
+        """Answer a corridor query (OGC 19-086r6, clause 8.2.6)."""
+        return self.answer("corridor", kwargs)
 
     def answer(self, query_type: str, arguments: Mapping[str, Any]) -> dict[str, Any] | CoverageResult:
         """Return a CoverageJSON dictionary, or the coverages themselves for one of our formatters.
@@ -266,6 +283,9 @@ def query_texts(query_type: str, arguments: Mapping[str, Any]) -> dict[str, str]
                 "coords", "the geometry has too many vertices", f"at most {MAXIMUM_VERTICES} vertices"
             )
         texts["coords"] = shapely.to_wkt(geometry, rounding_precision=-1, trim=True)
+    for name in LENGTHS.get(query_type, ()):
+        if (value := arguments.get(name.replace("-", "_"))) is not None:
+            texts[name] = str(value)
     if arguments.get("datetime_") is not None:
         texts["datetime"] = str(arguments["datetime_"])
     if arguments.get("z") is not None:

@@ -12,18 +12,21 @@ from typing import Any
 from catalog.links import FrontUrls
 from plugins.datacube.axes import AxisKind
 from plugins.datacube.datacube import Datacube
-from plugins.datacube.distance import LENGTH_UNITS
+from plugins.datacube.distance import LENGTH_UNITS, height_units
 from plugins.datacube.query import QUERY_TYPES
 from plugins.formats.table import FORMATS
 
 OUTPUT_FORMATS = tuple(FORMATS)
 DEFAULT_OUTPUT_FORMAT = "CoverageJSON"
+UNGRIDDED = frozenset({"position", "trajectory"})
+"""The queries whose answers are points or paths, not grids."""
 QUERY_TITLES = {
     "position": "Values at one or more points",
     "radius": "Values of the cells within a distance of a point",
     "area": "Values of the cells inside a polygon",
     "cube": "Values of the cells inside a box",
     "trajectory": "Values along a path",
+    "corridor": "Values of the cells beside a path",
 }
 COORDS = {
     "position": "Well Known Text POINT or MULTIPOINT, longitude first, in degrees: POINT(-30 0)",
@@ -32,12 +35,20 @@ COORDS = {
     "cube": "bbox=west,south,east,north in degrees; west > east crosses the antimeridian",
     "trajectory": "Well Known Text LINESTRING or MULTILINESTRING, longitude first, in degrees; with Z for heights, "
     "with M for times in seconds since 1970-01-01T00:00:00Z: LINESTRINGM(-30 0 1577836800,-20 5 1577923200)",
+    "corridor": "Well Known Text LINESTRING or MULTILINESTRING, longitude first, in degrees; with Z for heights, "
+    "with M for times in seconds since 1970-01-01T00:00:00Z",
 }
 
 
 def query_types(cube: Datacube) -> tuple[str, ...]:
     """Return the query types that a collection answers: all of them, or none where its grid is not supported."""
     return () if cube.unsupported is not None else tuple(QUERY_TYPES)
+
+
+def output_formats(query_type: str) -> tuple[str, ...]:
+    """Return the formats in which a query is answered: rasters and pictures only where the answer is a grid."""
+    gridded = query_type not in UNGRIDDED
+    return tuple(name for name, form in FORMATS.items() if gridded or not form.grids_only)
 
 
 def query_url(cube: Datacube, urls: FrontUrls, query_type: str) -> str:
@@ -61,7 +72,7 @@ def query_link(cube: Datacube, urls: FrontUrls, query_type: str) -> dict[str, An
         "title": QUERY_TITLES[query_type],
         "query_type": query_type,
         "coords": {"description": COORDS[query_type]},
-        "output_formats": list(OUTPUT_FORMATS),
+        "output_formats": list(output_formats(query_type)),
         "default_output_format": DEFAULT_OUTPUT_FORMAT,
         "crs_details": [{"crs": name, "wkt": cube.grid.crs_wkt} for name in crs_names(cube)],
     }
@@ -70,6 +81,11 @@ def query_link(cube: Datacube, urls: FrontUrls, query_type: str) -> dict[str, An
         variables["height_units"] = [level.units or "1"] if level is not None else []
     elif query_type == "radius":
         variables["within_units"] = list(LENGTH_UNITS)
+    elif query_type == "corridor":
+        heights = list(height_units(cube.axis(AxisKind.Z)))
+        variables["width_units"] = variables["width-units"] = list(LENGTH_UNITS)
+        # The QGIS plugin reads the names with a hyphen, the standard has those with an underscore.
+        variables["height_units"] = variables["height-units"] = heights
     return {
         "href": query_url(cube, urls, query_type),
         "rel": "data",

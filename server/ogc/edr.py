@@ -14,7 +14,7 @@ import orjson
 
 from catalog.links import FrontUrls
 from plugins.datacube.cancel import Cancel
-from plugins.datacube.datacube import Datacube
+from plugins.datacube.datacube import CRS84, Datacube
 from plugins.datacube.errors import TooLargeError, UnknownError
 from plugins.datacube.library import OpenDatacube
 from plugins.datacube.limits import admit
@@ -24,7 +24,7 @@ from plugins.datacube.read import read
 from plugins.formats.table import Format, negotiate
 from server.ogc.arguments import query_arguments
 from server.ogc.collections import find
-from server.ogc.data_queries import query_types
+from server.ogc.data_queries import output_formats, query_types
 from server.ogc.documents import CACHE_CONTROL, not_modified, weak_etag
 from server.ogc.messages import OgcRequest, OgcResponse
 from server.ogc.service import OgcService
@@ -81,7 +81,7 @@ def edr_query(service: OgcService, request: OgcRequest, collection_id: str, quer
         reason = f": {cube.unsupported}" if cube.unsupported else ""
         raise UnknownError(f"the collection {cube.id!r} has no {query_type[:32]!r} query{reason}")
     arguments = query_arguments(request)
-    form = negotiate(arguments.pop("f", None), request.accept)
+    form = negotiate(arguments.pop("f", None), request.accept, output_formats(query_type))
     query = parse_query(query_type, arguments, cube)
     todo = plan_query(cube, query)
     etag = query_etag(cube, query_type, arguments, form)
@@ -119,13 +119,14 @@ def answer_headers(cube: Datacube, urls: FrontUrls, query_type: str, form: Forma
     """Return the headers of an answer with data."""
     headers = {
         "Content-Type": form.content_type,
-        "Content-Crs": f"<{cube.grid.crs}>",
+        # GeoJSON knows no other (RFC 7946, clause 4).
+        "Content-Crs": f"<{CRS84 if form.key == 'GeoJSON' else cube.grid.crs}>",
         "ETag": etag,
         "Cache-Control": CACHE_CONTROL,
         "Vary": "Accept",
         "Link": f'<{urls.collection(cube.id)}>; rel="collection"; type="application/json"',
     }
-    if form.binary:
+    if form.attachment:
         headers["Content-Disposition"] = f'attachment; filename="{cube.id}-{query_type}.{form.extension.lstrip(".")}"'
     return headers
 

@@ -14,10 +14,17 @@ import numpy as np
 
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.datacube import Datacube
-from plugins.datacube.distance import LENGTH_UNITS
+from plugins.datacube.distance import LENGTH_UNITS, height_units
 from plugins.datacube.parse import PLACES
 from plugins.formats.table import FORMATS
-from server.ogc.data_queries import COORDS, QUERY_TITLES, crs_names, query_types
+from server.ogc.data_queries import (
+    COORDS,
+    QUERY_TITLES,
+    UNGRIDDED,
+    crs_names,
+    output_formats,
+    query_types,
+)
 from server.ogc.openapi_schemas import STRING, parameter, query_parameter, response, schema
 
 FORM = "application/x-www-form-urlencoded"
@@ -25,10 +32,14 @@ NUMBER: dict[str, Any] = {"type": "number"}
 TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 DATETIME = (
     "An instant (2020-01-01T00:00:00Z), which finds the time step around it; an interval (2020-01-01/2020-02-01) "
-    "with open ends as .. (../2020-02-01); or a list of instants. A date without a time covers the day. "
+    "with open ends as .. (../2020-02-01); a list of instants; or n instants a period apart (R4/2020-01-01/P1M). "
+    "A date without a time covers the day. "
     "Without it: all times."
 )
 WITHIN = "Distance from the point along the great circle, more than 0; a radius query needs it."
+WIDTH = "From side to side of the corridor, across the path, along great circles."
+HEIGHT = "From bottom to top of the corridor, around `z` or the heights in `coords`; without these: all levels."
+RESOLUTION = "Number of cells along this axis; only 0, the data's own cells, is offered."
 LEVELS = "A level, an interval of levels (500/850), or a list of levels (500,850). Without it: all levels."
 MEMBERS = "A value, a list of values, or, for numbers, an interval (1/5). Without it: all values."
 
@@ -50,7 +61,7 @@ def query_path(cube: Datacube, query_type: str) -> dict[str, Any]:
             "operationId": f"{cube.id}.{query_type}",
             "summary": QUERY_TITLES[query_type],
             **common,
-            "parameters": [*parameters, parameter("f")],
+            "parameters": [*parameters, parameter(format_parameter_name(query_type))],
             "responses": query_responses(cached=True),
         },
         "post": {
@@ -74,6 +85,11 @@ def query_path(cube: Datacube, query_type: str) -> dict[str, Any]:
     }
 
 
+def format_parameter_name(query_type: str) -> str:
+    """Return the name of the ``f`` parameter that lists the formats of a query."""
+    return "fPlaces" if query_type in UNGRIDDED else "f"
+
+
 def body_name(cube: Datacube, query_type: str) -> str:
     """Return the name of the schema of the body of a POST."""
     return f"{cube.id}.{query_type}"
@@ -87,7 +103,7 @@ def body_schemas(cube: Datacube) -> dict[str, Any]:
 def body_schema(cube: Datacube, query_type: str) -> dict[str, Any]:
     """Return the parameters of a query as an object."""
     parameters = query_parameters(cube, query_type)
-    numeric = {"z", "within"} | {axis.name for axis in cube.custom_axes if axis.values.dtype.kind in "iuf"}
+    numeric = {"z"} | {axis.name for axis in cube.custom_axes if axis.values.dtype.kind in "iuf"}
     fields = {
         one["name"]: {
             **({"anyOf": [one["schema"], NUMBER]} if one["name"] in numeric else one["schema"]),
@@ -98,7 +114,7 @@ def body_schema(cube: Datacube, query_type: str) -> dict[str, Any]:
     return {
         "type": "object",
         "required": [one["name"] for one in parameters if one["required"]],
-        "properties": {**fields, "f": {"type": "string", "enum": list(FORMATS)}},
+        "properties": {**fields, "f": {"type": "string", "enum": list(output_formats(query_type))}},
         "additionalProperties": False,
     }
 
@@ -181,7 +197,7 @@ def where(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
     if query_type == "area":
         ring = ((west, south), (east, south), (east, north), (west, north), (west, south))
         example = f"POLYGON(({','.join(f'{x:g} {y:g}' for x, y in ring)}))"
-    elif query_type == "trajectory":
+    elif query_type in ("trajectory", "corridor"):
         example = f"LINESTRING({x[0]:g} {y[0]:g},{x[1]:g} {y[1]:g})"
     found = [query_parameter("coords", COORDS[query_type], TEXT, required=True, example=example)]
     if query_type == "radius":
@@ -189,7 +205,30 @@ def where(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
         units = {"type": "string", "enum": list(LENGTH_UNITS)}
         found.append(query_parameter("within", WITHIN, NUMBER, example=100))
         found.append(query_parameter("within-units", "Unit of `within`; needed with it.", units, example="km"))
+    elif query_type == "corridor":
+        found += corridor_parameters(cube)
     return found
+
+
+def corridor_parameters(cube: Datacube) -> list[dict[str, Any]]:
+    """Return the parameters that say how wide, how high and how finely; heights only where there are levels."""
+    units = {"type": "string", "enum": list(LENGTH_UNITS)}
+    found = [
+        query_parameter("corridor-width", WIDTH, NUMBER, required=True, example=100),
+        query_parameter("width-units", "Unit of `corridor-width`.", units, required=True, example="km"),
+    ]
+    level = cube.axis(AxisKind.Z)
+    axes = ["x", "y"]
+    if level is not None and level.size:
+        units = {"type": "string", "enum": list(height_units(level))}
+        found += [
+            query_parameter("corridor-height", HEIGHT, NUMBER, required=True, example=10),
+            query_parameter(
+                "height-units", "Unit of `corridor-height`.", units, required=True, example=units["enum"][0]
+            ),
+        ]
+        axes.append("z")
+    return found + [query_parameter(f"resolution-{axis}", RESOLUTION, {"type": "number", "enum": [0]}) for axis in axes]
 
 
 def example_cells(cube: Datacube) -> tuple[tuple[float, float], tuple[float, float]]:

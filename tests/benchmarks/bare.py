@@ -22,7 +22,7 @@ import zarr
 zarr.config.set(
     {
         "codec_pipeline.path": "zarr.core.codec_pipeline.FusedCodecPipeline",
-        "threading.max_workers": 1,
+        "codec_pipeline.max_workers": 1,
         "array.read_missing_chunks": False,
     }
 )

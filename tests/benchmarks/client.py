@@ -65,17 +65,23 @@ class Connection(asyncio.Protocol):
         return await self.done
 
 
-async def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Carry out a job.
+async def run(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Carry out the runs of a job, one after the other.
 
     Parameters
     ----------
     job : dict
-        ``port``, ``targets`` (paths with queries), ``headers``, ``concurrency``, ``seconds`` (at least, unless ``most``
-        requests are done before), ``least`` and ``most`` requests, ``limit`` (seconds at most), ``pid`` of the server.
+        ``port``, ``pid`` of the server, ``targets`` (paths with queries), ``headers``, ``limit`` (seconds that a run
+        lasts at most), and ``runs``, each with ``concurrency``, ``seconds`` (at least, unless ``most`` requests are
+        done before), ``least`` and ``most`` requests.
     """
-    loop = asyncio.get_running_loop()
     tree = processes(job["pid"])
+    return [await one(tree, {**job, **each}) for each in job["runs"]]
+
+
+async def one(tree: list[psutil.Process], job: dict[str, Any]) -> dict[str, Any]:
+    """Keep the connections busy once, and return what was seen."""
+    loop = asyncio.get_running_loop()
     requests = [
         (
             f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{job['port']}\r\nAccept: */*\r\n"

@@ -90,8 +90,8 @@ def _line(number: int, hours: int) -> Cells:
     """Return 200 cells along a slanting course, an hour apart."""
     steps = np.arange(200)
     return Cells(
-        (np.arange(200) + 31 * number) % max(200, hours - 200) % hours,
+        (steps + 31 * number) % hours,
         20 + (steps * 3) // 5 + number % 16,
-        (20 * number + steps) % 360,
+        8 * number + steps,
         along=True,
     )

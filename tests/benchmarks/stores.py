@@ -11,6 +11,7 @@ A folder is written once; its name says what is in it.
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,6 +65,7 @@ def make_stores(work: Path, days: int) -> dict[str, Path]:
 
 def _write(folder: Path, days: int) -> None:
     hours = days * 24
+    icechunk.set_logs_filter("error")
     groups: dict[str, zarr.Group] = {}
     sessions: list[icechunk.Session] = []
     for name, chunks in LAYOUTS.items():
@@ -80,8 +82,10 @@ def _write(folder: Path, days: int) -> None:
                 list(pool.map(lambda group: group[variable].__setitem__(region, block), groups.values()))  # noqa: B023
     for session in sessions:
         session.commit("written")
-    for name in LAYOUTS:
-        zarr.consolidate_metadata(str(folder / f"{name}.zarr"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+        for name in LAYOUTS:
+            zarr.consolidate_metadata(str(folder / f"{name}.zarr"))
 
 
 def _create(group: zarr.Group, hours: int, chunks: tuple[int, int, int], *, checked: bool) -> zarr.Group:

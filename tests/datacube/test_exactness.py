@@ -1,5 +1,6 @@
 """Do random queries on stores whose every value can be recomputed give exactly those values, where the axes say?"""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,7 @@ import pytest
 import shapely
 import xarray as xr
 import zarr
+from pyproj import Geod
 
 from plugins.datacube.axes import AxisKind
 from plugins.datacube.cancel import Cancel
@@ -152,6 +154,94 @@ def test_areas(store, capacity: int) -> None:
         coords = shapely.to_wkt(polygon, rounding_precision=-1)
         for coverage in answer(opened, "area", cache, coords=coords, **selectors(rng, name)):
             check(coverage, module, lambda x, y, p=polygon: shapely.intersects_xy(p, x, y))
+
+
+SPHERE = Geod(a=6_371_008.8, b=6_371_008.8)
+
+
+@pytest.mark.parametrize("capacity", [2**28, 0])
+def test_radii(store, capacity: int) -> None:
+    name, opened, module = store
+    rng = np.random.default_rng(6)
+    cache = ChunkCache(capacity)
+    for _ in range(5):
+        lon, lat, metres = (float(v) for v in rng.uniform([-180, -90, 1.2e6], [360, 90, 6e6]))
+        raw = {"coords": f"POINT({lon!r} {lat!r})", "within": repr(metres), "within_units": "m", **selectors(rng, name)}
+        for coverage in answer(opened, "radius", cache, **raw):
+            check(coverage, module, lambda x, y, o=(lon, lat), d=metres: SPHERE.inv(*o, x, y)[2] <= d)
+
+
+def check_path(coverage: Coverage, module: ModuleType) -> dict[str, np.ndarray]:
+    """Compare every value along a path with the oracle, at the places that the composite axis declares."""
+    *custom, composite = coverage.axes
+    places = {part.kind.value: part.values for part in composite.components}
+    members = custom[0].values[:, None] if custom else 0
+    for parameter, values in coverage.ranges.items():
+        assert values.shape == coverage.shape
+        expected = module.expected(
+            parameter, places["t"].astype("datetime64[us]"), places["y"], places["x"],
+            level=places.get("z"), member=members,
+        )  # fmt: skip
+        assert (values == expected).all()
+    return places
+
+
+@pytest.mark.parametrize("capacity", [2**28, 0])
+def test_trajectories(store, capacity: int) -> None:
+    name, opened, module = store
+    rng = np.random.default_rng(7)
+    cache = ChunkCache(capacity)
+    step = 360 / opened.cube.axis(AxisKind.X).size
+    for _ in range(6):
+        vertices = rng.uniform([-200, -80], [300, 80], (int(rng.integers(2, 6)), 2))
+        coords = "LINESTRING(" + ",".join(f"{x!r} {y!r}" for x, y in vertices.tolist()) + ")"
+        coverages = answer(opened, "trajectory", cache, coords=coords, **selectors(rng, name))
+        line = shapely.LineString(vertices)
+        for coverage in coverages:
+            places = check_path(coverage, module)
+            distances = shapely.distance(line, shapely.points(places["x"], places["y"]))
+            assert (distances <= step / 2 * 2**0.5 + 1e-6).all()
+            assert np.unique(places["t"]).size == np.unique(places.get("z", [0])).size == 1
+
+
+@pytest.mark.parametrize("capacity", [2**28, 0])
+def test_trajectories_with_their_own_times_and_heights(store, capacity: int) -> None:
+    name, opened, module = store
+    rng = np.random.default_rng(8)
+    cache = ChunkCache(capacity)
+    start = START.astype("datetime64[s]").astype(int)
+    for _ in range(6):
+        count = int(rng.integers(2, 6))
+        xy = rng.uniform([-200, -80], [300, 80], (count, 2))
+        seconds = start + rng.integers(0, HOURS[name] * 3600, count)
+        heights = rng.uniform(500, 1000, count)
+        with_z = name == "levels"
+        rows = [[*p, *([z] if with_z else []), m] for p, z, m in zip(xy.tolist(), heights, seconds, strict=True)]
+        mark = "ZM" if with_z else "M"
+        coords = f"LINESTRING {mark} (" + ",".join(" ".join(map(str, row)) for row in rows) + ")"
+        (coverage,) = answer(opened, "trajectory", cache, coords=coords, parameter_name="t" if with_z else "t2m")
+        places = check_path(coverage, module)
+        # The first and the last sample are those of the first and the last vertex.
+        hours = opened.cube.axis(AxisKind.T).values
+        for at in (0, -1):
+            nearest = np.abs(hours - seconds[at] * 1_000_000).argmin()
+            assert places["t"][at] == hours[nearest]
+            assert abs(places["x"][at] - xy[at, 0]) <= 5
+            assert not with_z or places["z"][at] == min((1000.0, 850.0, 500.0), key=lambda z: abs(z - heights[at]))
+
+
+def test_a_long_path_is_one_read_a_chunk(store) -> None:
+    _, opened, _ = store
+    line = ",".join(f"{i * 1.7 - 170} {60 * math.sin(i / 9)!r} {1577836800 + i * 600}" for i in range(200))
+    query = parse_query("trajectory", {"coords": f"LINESTRING M ({line})", "parameter-name": "t2m"}, opened.cube)
+    cost = plan_query(opened.cube, query).cost
+    parameter = opened.cube.parameters["t2m"]
+    tracks = plan_query(opened.cube, query).selection.groups[0].horizontal
+    sizes = dict(zip(parameter.dims, parameter.chunks, strict=True))
+    touched = set(zip(*((one.indices // sizes[one.dim]).tolist() for one in tracks.indexers), strict=True))
+    members = -(-parameter.shape[parameter.dims.index("number")] // sizes["number"]) if "number" in sizes else 1
+    assert cost.chunks == len(touched) * members
+    assert cost.values < 2 * 800
 
 
 def test_points_of_one_request(store) -> None:

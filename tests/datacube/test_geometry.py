@@ -12,9 +12,11 @@ from plugins.datacube.geometry import (
     MAXIMUM_LENGTH,
     MAXIMUM_POINTS,
     MAXIMUM_VERTICES,
+    parse_lines,
     parse_points,
     parse_polygon,
 )
+from plugins.datacube.query import Line
 
 LONGITUDES = st.floats(-540, 540)
 LATITUDES = st.floats(-90, 90)
@@ -124,6 +126,80 @@ def test_hostile_polygons(text: str) -> None:
     assert caught.value.parameter == "coords"
 
 
+LINE = ((0.0, 4.0), (0.0, -2.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("LINESTRING(0 0,4 -2.5)", (Line(*LINE),)),
+        ("linestring ( 0 0 , 4 -2.5 )", (Line(*LINE),)),
+        ("LINESTRING Z (0 0 850,4 -2.5 500)", (Line(*LINE, z=(850.0, 500.0)),)),
+        ("LINESTRINGZ(0 0 850,4 -2.5 500)", (Line(*LINE, z=(850.0, 500.0)),)),
+        ("LINESTRING(0 0 850,4 -2.5 500)", (Line(*LINE, z=(850.0, 500.0)),)),
+        ("LINESTRINGM(0 0 -1,4 -2.5 1560507000.25)", (Line(*LINE, t=(-1_000_000, 1_560_507_000_250_000)),)),
+        ("LINESTRING M (0 0 1,4 -2.5 2)", (Line(*LINE, t=(1_000_000, 2_000_000)),)),
+        ("LINESTRINGZM(0 0 850 1,4 -2.5 500 2)", (Line(*LINE, z=(850.0, 500.0), t=(1_000_000, 2_000_000)),)),
+        ("LINESTRING(0 0 850 1,4 -2.5 500 2)", (Line(*LINE, z=(850.0, 500.0), t=(1_000_000, 2_000_000)),)),
+        ("MULTILINESTRING((0 0,4 -2.5),(7 8,9 9,9 9))", (Line(*LINE), Line((7.0, 9.0, 9.0), (8.0, 9.0, 9.0)))),
+        (
+            "MULTILINESTRINGM((0 0 1,4 -2.5 2),(0 0 3,4 -2.5 4))",
+            (Line(*LINE, t=(1_000_000, 2_000_000)), Line(*LINE, t=(3_000_000, 4_000_000))),
+        ),
+        (
+            "MULTILINESTRING ZM ((0 0 5 1,4 -2.5 6 2))",
+            (Line(*LINE, z=(5.0, 6.0), t=(1_000_000, 2_000_000)),),
+        ),
+    ],
+)
+def test_spellings_of_lines(text: str, expected: object) -> None:
+    assert parse_lines(text) == expected
+
+
+@given(st.lists(st.tuples(LONGITUDES, LATITUDES, st.floats(-1e6, 1e6)), min_size=2, max_size=20))
+def test_lines_come_back_to_the_last_bit(vertices: list[tuple[float, float, float]]) -> None:
+    text = "LINESTRING Z (" + ",".join(f"{x!r} {y!r} {z!r}" for x, y, z in vertices) + ")"
+    assert parse_lines(text) == (Line(*zip(*vertices, strict=True)),)
+
+
+HOSTILE_LINES = {
+    "empty": "LINESTRING()",
+    "empty, measured": "LINESTRINGM()",
+    "empty, high": "LINESTRINGZ()",
+    "empty, both": "LINESTRINGZM()",
+    "empty parts": "MULTILINESTRING(())",
+    "EMPTY": "LINESTRING EMPTY",
+    "EMPTY with measures": "LINESTRING M EMPTY",
+    "EMPTY inside": "MULTILINESTRING((0 0,1 1),EMPTY)",
+    "one vertex": "LINESTRING(0 0)",
+    "heights of some": "LINESTRING(0 0 1,1 1)",
+    "measures of some": "MULTILINESTRING M ((0 0 1,1 1 1),(0 0,1 1))",
+    "NaN": "LINESTRING(0 0,nan 1)",
+    "a measure that overflows": "LINESTRING M (0 0 1e999,1 1 1)",
+    "a height that overflows": "LINESTRING Z (0 0 1e999,1 1 1)",
+    "before the year 1": "LINESTRING M (0 0 -1e11,1 1 1)",
+    "after the year 9999": "LINESTRING ZM (0 0 1 253402300800,1 1 1 1)",
+    "latitude": "LINESTRING(0 0,0 91)",
+    "longitude": "LINESTRING(0 0,541 0)",
+    "a point": "POINT(0 0)",
+    "a polygon": "POLYGON((0 0, 1 0, 1 1, 0 0))",
+    "a circle": "CIRCULARSTRING(0 0, 1 1, 2 0)",
+    "too many vertices": "LINESTRING(" + ",".join(["0 0"] * (MAXIMUM_VERTICES + 1)) + ")",
+    "parentheses": "MULTILINESTRING" + "(" * 100_000,
+    "five numbers": "LINESTRING(0 0 0 0 0,1 1 1 1 1)",
+    "MM": "LINESTRINGMM(0 0 1,1 1 1)",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE_LINES.values(), ids=HOSTILE_LINES)
+def test_hostile_lines(text: str) -> None:
+    with pytest.raises(InvalidQueryError) as caught:
+        parse_lines(text)
+    assert caught.value.parameter == "coords"
+    assert len(caught.value.detail) < 200
+    assert caught.value.valid
+
+
 def test_the_reason_of_an_invalid_polygon_is_told() -> None:
     with pytest.raises(InvalidQueryError, match=r"Self-intersection\[0\.5 0\.5\]"):
         parse_polygon(HOSTILE_POLYGONS["crosses itself"])
@@ -131,9 +207,9 @@ def test_the_reason_of_an_invalid_polygon_is_told() -> None:
         parse_polygon(HOSTILE_POLYGONS["not closed"])
 
 
-@given(st.text(alphabet="POINTMULTYGONZE(),.- 0123456789e", max_size=60))
+@given(st.text(alphabet="POINTMULTYGONZERS(),.- 0123456789e", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    for parse in (parse_points, parse_polygon):
+    for parse in (parse_points, parse_polygon, parse_lines):
         with contextlib.suppress(InvalidQueryError):
             assert parse(text)
 

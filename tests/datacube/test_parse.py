@@ -1,5 +1,7 @@
 """Does every parameter of a request become the query it stands for, or an error that names it?"""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -10,7 +12,17 @@ from plugins.datacube.datacube import CRS84, Datacube, Extent, Grid, GridKind, I
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import InvalidQueryError
 from plugins.datacube.parse import parse_query
-from plugins.datacube.query import Area, Cube, NumberInterval, Position, TimeInterval
+from plugins.datacube.query import (
+    Area,
+    Corridor,
+    Cube,
+    Line,
+    NumberInterval,
+    Position,
+    Radius,
+    TimeInterval,
+    Trajectory,
+)
 
 
 def make_cube(**custom: np.ndarray) -> Datacube:
@@ -31,6 +43,7 @@ def make_cube(**custom: np.ndarray) -> Datacube:
 
 CUBE = make_cube(number=np.arange(5), product=np.array(["analysis", "forecast", "a,b"]))
 POINT = {"coords": "POINT(1 2)"}
+CORRIDOR = {"coords": "LINESTRING(1 2,3 4)", "corridor-width": "10", "width-units": "km"}
 
 
 def test_a_position() -> None:
@@ -75,6 +88,48 @@ def test_a_box_across_the_antimeridian_or_of_no_width() -> None:
     assert isinstance(crossing, Cube)
     assert (crossing.west, crossing.east) == (170.0, -170.0)
     assert parse_query("cube", {"bbox": "5,5,5,5"}, CUBE) == Cube(west=5.0, south=5.0, east=5.0, north=5.0)
+
+
+def test_a_radius() -> None:
+    raw = {"coords": "MULTIPOINT((1 2),(3 4))", "within": "2.5", "within-units": "nmi", "z": "850"}
+    assert parse_query("radius", raw, CUBE) == Radius(points=((1.0, 2.0), (3.0, 4.0)), within=4630.0, z=850.0)
+
+
+def test_a_trajectory() -> None:
+    raw = {"coords": "LINESTRING(1 2,3 4)", "datetime": "2020", "z": "850", "parameter-name": "t"}
+    assert parse_query("trajectory", raw, CUBE) == Trajectory(
+        lines=(Line(x=(1.0, 3.0), y=(2.0, 4.0)),), datetime=Moment(2020, precision="year"), z=850.0, parameters=("t",)
+    )
+    raw = {"coords": "LINESTRINGZM(1 2 850 60,3 4 500 90)"}
+    assert parse_query("trajectory", raw, CUBE) == Trajectory(
+        lines=(Line(x=(1.0, 3.0), y=(2.0, 4.0), z=(850.0, 500.0), t=(60_000_000, 90_000_000)),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ({}, {}),
+        ({"resolution-x": "0", "resolution-y": "", "resolution-z": "0.0"}, {}),
+        ({"z": "850"}, {"z": 850.0}),
+        ({"corridor-height": "100", "height-units": "HPA"}, {"height": 100.0}),
+        ({"corridor-height": "100", "height-units": "hPa", "z": "850"}, {"height": 100.0, "heights": (850.0, 850.0)}),
+        ({"corridor-height": "1", "height-units": "hPa", "z": "850,500"}, {"height": 1.0, "heights": (500.0, 850.0)}),
+        ({"corridor-height": "1", "height-units": "hPa", "z": "850/.."}, {"height": 1.0, "heights": (850.0, None)}),
+        (
+            {"coords": "LINESTRINGZ(1 2 850,3 4 500)", "corridor-height": "1", "height-units": "hPa"},
+            {"lines": (Line((1.0, 3.0), (2.0, 4.0), z=(850.0, 500.0)),), "height": 1.0, "heights": (500.0, 850.0)},
+        ),
+    ],
+)
+def test_a_corridor(raw: dict[str, str], expected: dict[str, object]) -> None:
+    if "heights" in expected:
+        expected = {**expected, "heights": NumberInterval(*expected["heights"])}
+    lines = (Line((1.0, 3.0), (2.0, 4.0)),)
+    cube = replace(CUBE, axes={**CUBE.axes, "level": replace(CUBE.axes["level"], units="hPa")})
+    assert parse_query("corridor", {**CORRIDOR, **raw}, cube) == Corridor(
+        **{"lines": lines, "width": 10_000.0, **expected}
+    )
 
 
 @pytest.mark.parametrize("name", ["parameter-name", "parameter_names", "parameter-names", "parameter_name"])
@@ -153,12 +208,57 @@ def test_a_custom_dimension_of_numbers_lists_them_when_asked_for_text() -> None:
         ("cube", {"bbox": "1,2,3,4", "coords": "POINT(0 0)"}, "coords"),
         ("position", {**POINT, "datetime": ""}, "datetime"),
         ("position", {**POINT, "datetime": "yesterday"}, "datetime"),
+        ("position", {**POINT, "datetime": "R0/2020-01-01/P1D"}, "datetime"),
+        ("position", {**POINT, "datetime": "R1001/2020-01-01/P1D"}, "datetime"),
+        ("position", {**POINT, "datetime": "R/2020-01-01/P1D"}, "datetime"),
+        ("position", {**POINT, "datetime": "R5/2020-01-01/P"}, "datetime"),
+        ("position", {**POINT, "datetime": "R5/2020-01-01/P1DT"}, "datetime"),
+        ("position", {**POINT, "datetime": "R5/2020-01-01/PT0S"}, "datetime"),
+        ("position", {**POINT, "datetime": "R5/2020-01-01/1D"}, "datetime"),
+        ("position", {**POINT, "datetime": "R5/never/P1D"}, "datetime"),
+        ("position", {**POINT, "datetime": "R5/2020-01-01/P99999999D"}, "datetime"),
         ("position", {**POINT, "z": "high"}, "z"),
         ("position", {**POINT, "within": "10"}, "within"),
+        ("radius", {}, "coords"),
+        ("radius", POINT, "within"),
+        ("radius", {**POINT, "within": "10"}, "within-units"),
+        ("radius", {**POINT, "within-units": "km"}, "within"),
+        ("radius", {**POINT, "within": "", "within-units": "km"}, "within"),
+        ("radius", {**POINT, "within": "10", "within-units": " "}, "within-units"),
+        ("radius", {**POINT, "within": "-10", "within-units": "km"}, "within"),
+        ("radius", {**POINT, "within": "10", "within-units": "parsec"}, "within-units"),
+        ("radius", {"coords": "LINESTRING(0 0,1 1)", "within": "10", "within-units": "km"}, "coords"),
+        ("radius", {**POINT, "within": "10", "within-units": "km", "bbox": "1,2,3,4"}, "bbox"),
+        ("trajectory", {}, "coords"),
+        ("trajectory", POINT, "coords"),
+        ("trajectory", {"coords": "LINESTRING Z (0 0 1,1 1 1)", "z": "850"}, "z"),
+        ("trajectory", {"coords": "LINESTRING ZM (0 0 1 2,1 1 1 3)", "z": "850"}, "z"),
+        ("trajectory", {"coords": "LINESTRING M (0 0 1,1 1 1)", "datetime": "2020"}, "datetime"),
+        ("trajectory", {"coords": "LINESTRING ZM (0 0 1 2,1 1 1 3)", "datetime": "2020"}, "datetime"),
+        ("trajectory", {"coords": "LINESTRING M (0 0 1e12,1 1 1)"}, "coords"),
+        ("trajectory", {"coords": "LINESTRING(0 0,1 1)", "within": "5"}, "within"),
+        ("corridor", {}, "coords"),
+        ("corridor", {"coords": "LINESTRING(0 0,1 1)"}, "corridor-width"),
+        ("corridor", {"coords": "LINESTRING(0 0,1 1)", "corridor-width": "5"}, "width-units"),
+        ("corridor", {"coords": "LINESTRING(0 0,1 1)", "width-units": "m"}, "corridor-width"),
+        ("corridor", {**CORRIDOR, "corridor-width": "0"}, "corridor-width"),
+        ("corridor", {**CORRIDOR, "corridor-width": "1e9"}, "corridor-width"),
+        ("corridor", {**CORRIDOR, "width-units": "hPa"}, "width-units"),
+        ("corridor", {**CORRIDOR, "coords": "POINT(0 0)"}, "coords"),
+        ("corridor", {**CORRIDOR, "corridor-height": "5"}, "height-units"),
+        ("corridor", {**CORRIDOR, "height-units": "hPa"}, "corridor-height"),
+        ("corridor", {**CORRIDOR, "corridor-height": "-5", "height-units": "hPa"}, "corridor-height"),
+        ("corridor", {**CORRIDOR, "corridor-height": "x", "height-units": "hPa"}, "corridor-height"),
+        ("corridor", {**CORRIDOR, "corridor-height": "5", "height-units": "m"}, "height-units"),
+        ("corridor", {**CORRIDOR, "resolution-x": "10"}, "resolution-x"),
+        ("corridor", {**CORRIDOR, "resolution-y": "fine"}, "resolution-y"),
+        ("corridor", {**CORRIDOR, "resolution-z": "-1"}, "resolution-z"),
+        ("corridor", {**CORRIDOR, "coords": "LINESTRING M (0 0 1,1 1 2)", "datetime": "2020"}, "datetime"),
+        ("corridor", {**CORRIDOR, "coords": "LINESTRING Z (0 0 1,1 1 2)", "z": "850"}, "z"),
         ("position", {**POINT, "Datetime": "2020"}, "Datetime"),
         ("position", {**POINT, "parameter-name": "t,,u"}, "parameter-name"),
         ("position", {**POINT, "z": "1," * 5000}, "z"),
-        ("trajectory", POINT, "query"),
+        ("items", POINT, "query"),
     ],
 )
 def test_errors_name_the_parameter(kind: str, raw: dict[str, str], parameter: str) -> None:

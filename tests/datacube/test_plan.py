@@ -13,7 +13,8 @@ from plugins.datacube.datacube import CRS84, Datacube, Extent, Grid, GridKind, I
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.parse import parse_query
 from plugins.datacube.plan import ReadPlan, plan, plan_query
-from plugins.datacube.select import Points, select
+from plugins.datacube.select import select
+from plugins.datacube.selection import Points
 
 
 def make_cube(chunks: tuple[int, int, int], hours: int = 48, step: float = 10.0) -> Datacube:

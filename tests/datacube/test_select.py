@@ -5,6 +5,7 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from pyproj import Geod
 
 from plugins.datacube import lookup
 from plugins.datacube.axes import Axis, AxisKind
@@ -14,7 +15,8 @@ from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import InvalidQueryError, NoDataError, TooLargeError, UnsupportedDatasetError
 from plugins.datacube.intervals import parse_times
 from plugins.datacube.parse import parse_query
-from plugins.datacube.select import Points, Rectangle, Selection, select
+from plugins.datacube.select import select
+from plugins.datacube.selection import Points, Rectangle, Selection, Tracks
 
 HOUR = MICROSECONDS["hour"]
 
@@ -258,6 +260,234 @@ def test_a_rectangle_of_too_many_cells_is_not_masked() -> None:
     assert caught.value.estimate["values"] > caught.value.limits["values"]
 
 
+# -- circles
+
+SPHERE = Geod(a=6_371_008.8, b=6_371_008.8)
+
+
+def radius(cube: Datacube, coords: str, within: float, units: str = "km") -> Rectangle:
+    selection = ask(cube, "radius", coords=coords, within=repr(within), within_units=units)
+    horizontal = selection.groups[0].horizontal
+    assert isinstance(horizontal, Rectangle)
+    return horizontal
+
+
+def near(cube: Datacube, points: list[tuple[float, float]], metres: float) -> set[tuple[float, float]]:
+    """The centres within a distance, by a geodesic library, for every cell of the grid."""
+    lon, lat = (part.ravel() for part in np.meshgrid(cube.axes["lon"].values, cube.axes["lat"].values))
+    inside = np.zeros(lon.size, bool)
+    for x, y in points:
+        inside |= SPHERE.inv(np.full(lon.size, x), np.full(lon.size, y), lon, lat)[2] <= metres
+    return set(zip(lon[inside] % 360, lat[inside], strict=True))
+
+
+def centres(rectangle: Rectangle) -> set[tuple[float, float]]:
+    assert rectangle.mask is not None
+    y, x = np.nonzero(rectangle.mask)
+    return set(zip(rectangle.x.axis.values[x] % 360, rectangle.y.axis.values[y], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("points", "metres"),
+    [
+        ([(3.3, 48.2)], 700e3),
+        ([(179.2, -17.4)], 900e3),
+        ([(-179.2, 17.4)], 900e3),
+        ([(0.0, 90.0)], 1000e3),
+        ([(77.7, -88.5)], 600e3),
+        ([(-200.3, 60.1)], 1500e3),
+        ([(10.1, 20.2)], 9.9e6),
+        ([(10.1, 20.2)], 15e6),
+        ([(170.2, 3.0), (-170.3, -3.0)], 500e3),
+        ([(0.4, 0.0), (90.3, 0.0), (-90.1, 5.0)], 300e3),
+        ([(33.1, 12.0)], 20_015_114.0),
+    ],
+)
+@pytest.mark.parametrize("first", [0, -180])
+@pytest.mark.parametrize("falling", [False, True])
+def test_circles(points: list[tuple[float, float]], metres: float, first: int, falling: bool) -> None:
+    stored = np.arange(first, first + 360, 2.5)
+    cube = make_cube(lon(stored[::-1] if falling else stored, cyclic=True), lat(np.arange(90, -91, -2.5)))
+    text = ",".join(f"({x} {y})" for x, y in points)
+    rectangle = radius(cube, f"MULTIPOINT({text})", metres, "m")
+    assert centres(rectangle) == near(cube, points, metres)
+    values = rectangle.x.axis.values
+    assert (np.diff(values) == (-2.5 if falling else 2.5)).all()
+    assert rectangle.mask is not None
+    assert rectangle.mask.any(axis=0)[[0, -1]].all()
+    assert rectangle.mask.any(axis=1)[[0, -1]].all()
+    if len(points) == 1 and values.size < stored.size:
+        assert values.min() <= points[0][0] + 1.25
+        assert values.max() >= points[0][0] - 1.25
+
+
+def test_circles_on_a_regional_grid() -> None:
+    cube = make_cube(lon(np.arange(225, 316, 1.875)), lat(np.arange(15, 61, 1.25)))
+    points = [(-134.0, 20.0), (-50.0, 58.0)]
+    found = radius(cube, "MULTIPOINT((-134 20),(-50 58))", 2000e3, "m")
+    assert centres(found) == near(cube, points, 2000e3)
+    assert found.x.axis.values.min() == -135
+    with pytest.raises(NoDataError, match="outside"):
+        radius(cube, "POINT(10 20)", 500)
+
+
+def test_two_circles_at_the_antimeridian_make_one_short_rectangle() -> None:
+    values = radius(GLOBE, "MULTIPOINT((170 0),(-170 0))", 250).x.axis.values
+    assert values.tolist() == list(range(168, 193))
+    values = radius(GLOBE, "MULTIPOINT((-170 0),(170 0))", 250).x.axis.values
+    assert values.tolist() == list(range(-192, -167))
+
+
+def test_a_circle_without_a_centre_selects_the_cell_of_its_middle() -> None:
+    rectangle = radius(GLOBE, "POINT(-10.4 20.3)", 1, "ft")
+    assert centres(rectangle) == {(350.0, 20.0)}
+    assert rectangle.x.axis.values.tolist() == [-10.0]
+    both = radius(GLOBE, "MULTIPOINT((179.4 20.3),(-178.6 22.4),(179.4 20.4))", 100, "m")
+    assert centres(both) == {(179.0, 20.0), (181.0, 22.0)}
+    assert both.x.axis.values.tolist() == [179.0, 180.0, 181.0]
+    outside = make_cube(lon([0, 1, 2]), lat([0, 1, 2]))
+    assert centres(radius(outside, "MULTIPOINT((1.2 1.2),(100 50))", 1)) == {(1.0, 1.0)}
+
+
+def test_a_circle_around_too_many_cells_is_not_masked() -> None:
+    cube = make_cube(lon(np.arange(0, 360, 0.01), cyclic=True), lat(np.linspace(-90, 90, 18001)))
+    with pytest.raises(TooLargeError) as caught:
+        radius(cube, "POINT(0 0)", 15_000)
+    assert caught.value.estimate["values"] > caught.value.limits["values"]
+
+
+# -- paths
+
+
+def test_a_path_has_columns_in_the_convention_of_the_request() -> None:
+    tracks = ask(GLOBE, "trajectory", coords="LINESTRING(178.6 0,182.2 0)").groups[0].horizontal
+    assert isinstance(tracks, Tracks)
+    assert tracks.x.axis.values.tolist() == [179.0, 180.0, 181.0, 182.0]
+    assert tracks.order == (0, 0, 0, 0)
+    assert tracks.others == ()
+
+
+def test_lines_outside_are_dropped_and_the_others_keep_their_number() -> None:
+    cube = make_cube(lon([0, 1, 2]), lat([0, 1, 2]))
+    tracks = ask(cube, "trajectory", coords="MULTILINESTRING((50 0,60 0),(0 1,2 1))").groups[0].horizontal
+    assert isinstance(tracks, Tracks)
+    assert tracks.order == (1, 1, 1)
+    with pytest.raises(NoDataError, match="the path lies outside"):
+        ask(cube, "trajectory", coords="LINESTRING(50 0,60 0)")
+
+
+def test_times_and_heights_of_vertices_take_the_place_of_the_axes() -> None:
+    (group,) = ask(FULL, "trajectory", coords="LINESTRING ZM (0 0 900 0, 0 0 850 43200)").groups
+    assert [indexer.dim for indexer in group.leading] == ["number"]
+    tracks = group.horizontal
+    assert isinstance(tracks, Tracks)
+    assert [indexer.dim for indexer in tracks.indexers] == ["time", "level", "lat", "lon"]
+    assert tracks.others[0].indices.tolist() == [0, 1, 2]
+    assert tracks.others[1].indices.tolist() == [1, 1, 1]
+    with pytest.raises(NoDataError, match="1970-01-02T00:00:00Z in t"):
+        ask(FULL, "trajectory", coords="LINESTRING M (0 0 1e9,1 1 1e9)")
+
+
+@pytest.mark.parametrize(
+    ("coords", "name"), [("LINESTRING Z (0 0 850,1 1 850)", "coords"), ("LINESTRING M (0 0 0,1 1 1)", "coords")]
+)
+def test_heights_and_times_that_the_dataset_lacks(coords: str, name: str) -> None:
+    with pytest.raises(InvalidQueryError, match="has no") as caught:
+        ask(GLOBE, "trajectory", coords=coords)
+    assert caught.value.parameter == name
+
+
+def test_seconds_since_1970_mean_nothing_in_other_calendars() -> None:
+    cube = make_cube(lon([0, 1]), lat([0, 1]), Axis(AxisKind.T, "time", np.arange(5) * HOUR, calendar="360_day"))
+    with pytest.raises(InvalidQueryError, match="360_day"):
+        ask(cube, "trajectory", coords="LINESTRING M (0 0 0,1 1 1)")
+
+
+def test_too_many_trajectories() -> None:
+    cube = make_cube(lon([0, 1]), lat([0, 1]), Axis(AxisKind.T, "time", np.arange(501) * HOUR))
+    assert ask(cube, "trajectory", coords="LINESTRING(0 0,1 1)")
+    with pytest.raises(TooLargeError) as caught:
+        ask(cube, "trajectory", coords="MULTILINESTRING((0 0,1 1),(0 1,1 0))")
+    assert caught.value.estimate == {"coverages": 1002}
+
+
+# -- corridors
+
+EAST = {"coords": "LINESTRING(0 0,60 0)"}
+
+
+def corridor(cube: Datacube, **raw: str) -> Selection:
+    return ask(cube, "corridor", **{"corridor_width": "100", "width_units": "km", **raw})
+
+
+@pytest.mark.parametrize("first", [0, -180])
+def test_a_corridor_across_the_antimeridian(first: int) -> None:
+    cube = make_cube(lon(np.arange(first, first + 360), cyclic=True), lat(np.arange(90, -91, -1)))
+    rectangle = corridor(cube, coords="LINESTRING(170 0,190 0)", corridor_width="300").groups[0].horizontal
+    assert isinstance(rectangle, Rectangle)
+    assert rectangle.x.axis.values.tolist() == list(range(169, 192))
+    assert rectangle.y.axis.values.tolist() == [1, 0, -1]
+    assert rectangle.mask is not None
+    assert rectangle.mask.all(axis=0).tolist() == [False, *[True] * 21, False]
+    assert rectangle.mask[1].all()
+
+
+def test_a_corridor_over_the_pole() -> None:
+    rectangle = corridor(GLOBE, coords="LINESTRING(10 88,10 90)", corridor_width="500").groups[0].horizontal
+    assert isinstance(rectangle, Rectangle)
+    found = centres(rectangle)
+    # 250 km are 2.25 degrees: all of the parallels 90, 89 and 88 lie that near to the pole, and a part of 86.
+    assert {x for x, y in found if y == 88} == set(range(360))
+    assert {x for x, y in found if y == 86} == {float(x) for x in range(360) if near_the_line(x)}
+
+
+def near_the_line(x: int) -> bool:
+    along = np.linspace(88, 90, 201)
+    ten, cell = np.full(201, 10.0), np.full(201, float(x))
+    return bool((SPHERE.inv(ten, along, cell, np.full(201, 86.0))[2] <= 250e3).any())
+
+
+def test_a_corridor_without_a_centre_selects_the_cells_that_the_path_meets() -> None:
+    rectangle = corridor(
+        GLOBE, coords="LINESTRING(0.2 0.3,3.3 1.3)", corridor_width="2.0", width_units="m"
+    ).groups[0].horizontal  # fmt: skip
+    assert isinstance(rectangle, Rectangle)
+    assert centres(rectangle) == {(0, 0), (1, 0), (1, 1), (2, 1), (3, 1)}
+
+
+@pytest.mark.parametrize(
+    ("raw", "levels", "times"),
+    [
+        (EAST, [1000, 850, 500], 5),
+        ({**EAST, "z": "850"}, [850], 5),
+        ({**EAST, "z": "850", "datetime": "1970-01-01T06:00:00Z"}, [850], 1),
+        ({**EAST, "corridor_height": "10", "height_units": "hPa"}, [1000, 850, 500], 5),
+        ({**EAST, "z": "850", "corridor_height": "400", "height_units": "hPa"}, [1000, 850], 5),
+        ({**EAST, "z": "850", "corridor_height": "40000", "height_units": "Pa"}, [1000, 850], 5),
+        ({**EAST, "z": "900", "corridor_height": "1", "height_units": "hPa"}, [850], 5),
+        ({**EAST, "z": "500,850", "corridor_height": "1", "height_units": "hPa"}, [850, 500], 5),
+        ({**EAST, "z": "../850", "corridor_height": "400", "height_units": "mb"}, [1000, 850, 500], 5),
+        ({"coords": "LINESTRING Z (0 0 900,60 0 700)"}, [850], 5),
+        ({"coords": "LINESTRING Z (0 0 900,60 0 600)"}, [850, 500], 5),
+        ({"coords": "LINESTRING M (0 0 0,60 0 20000)"}, [1000, 850, 500], 2),
+        ({"coords": "LINESTRING ZM (0 0 850 1e4,60 0 850 1.05e4)"}, [850], 1),
+    ],
+)  # fmt: skip
+def test_the_heights_and_times_of_a_corridor(raw: dict[str, str], levels: list[float], times: int) -> None:
+    _, t, z = corridor(FULL, **raw).groups[0].leading
+    assert z.axis.values.tolist() == levels
+    assert t.axis.size == times
+
+
+def test_heights_and_times_of_a_corridor_that_are_not_there() -> None:
+    for coords in ("LINESTRING Z (0 0 10,60 0 20)", "LINESTRING M (0 0 1e9,60 0 1e9)"):
+        with pytest.raises(NoDataError):
+            corridor(FULL, coords=coords)
+    with pytest.raises(InvalidQueryError, match="no vertical axis"):
+        corridor(GLOBE, coords="LINESTRING Z (0 0 10,60 0 20)")
+    assert corridor(GLOBE, coords="LINESTRING(0 0,60 0)", corridor_height="5", height_units="km")
+
+
 # -- times, levels, members
 
 
@@ -291,6 +521,12 @@ def steps(axis: Axis, text: str) -> list[int]:
         ("1970-01-01T18:00:00Z,1970-01-01T00:00:00Z", [0, 3]),
         ("1970-01-01T18:00:00Z,1980", []),
         ("1970-01-02,1970-01-01T18:00:00Z", [3, 4]),
+        ("R3/1970-01-01T00:00:00Z/PT6H", [0, 1, 2]),
+        ("R3/1970-01-01/PT12H", [0, 2, 4]),
+        ("r2/1970-01-01T06:00:00Z/P1D", []),
+        ("R1/1970-01-01T06:00:00Z/P1Y", [1]),
+        ("R2/1970-01-01T01:00:00+01:00/PT719M60S", [0, 2]),
+        ("R4/1970-01-01T07:00:00Z/PT1H", [1, 2]),
     ],
 )
 def test_times(text: str, expected: list[int]) -> None:
@@ -309,6 +545,25 @@ def test_time_bounds_decide_to_which_month_an_instant_belongs() -> None:
     assert steps(axis, "2001-03") == [2]
     with pytest.raises(InvalidQueryError, match="360_day"):
         steps(axis, "2001-01-31")
+
+
+@pytest.mark.parametrize("calendar", ["standard", "360_day", "noleap"])
+def test_periods_are_of_the_calendar(calendar: str) -> None:
+    days = Axis(
+        AxisKind.T, "time", parse_moment("2000-01-01").first(calendar) + np.arange(800) * 24 * HOUR, calendar=calendar
+    )
+    found = [days.texts()[step] for step in steps(days, "R14/2000-01-30/P1M")] if calendar == "360_day" else None
+    assert found is None or found[1] == "2000-02-30T00:00:00Z"
+    for text, expected in (
+        ("R13/2000-01-05T00:00:00Z/P1M", [f"{2000 + n // 12}-{n % 12 + 1:02d}-05" for n in range(13)]),
+        ("R3/2000-02-15T00:00:00Z/P1Y", ["2000-02-15", "2001-02-15", "2002-02-15"]),
+        ("R2/2000-03-01T00:00:00Z/P1M2D", ["2000-03-01", "2000-04-03"]),
+        ("R2/2000-03-01T00:00:00Z/P1W", ["2000-03-01", "2000-03-08"]),
+    ):
+        assert [days.texts()[step][:10] for step in steps(days, text)] == expected
+    if calendar != "360_day":
+        with pytest.raises(InvalidQueryError, match="not a date"):
+            steps(days, "R2/2000-01-30T00:00:00Z/P1M")
 
 
 def test_an_interval_the_wrong_way_round() -> None:

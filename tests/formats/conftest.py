@@ -126,6 +126,22 @@ def make() -> Make:
 
 
 @pytest.fixture(scope="session")
+def trajectory() -> Coverage:
+    """Two members along a path of four places, with times and levels: values 0 to 7."""
+    made = make_axes(
+        custom=[("number", [3, 7])],
+        t=[0, 1, 1, 3],
+        z=[1000, 850, 850, 500],
+        y=[50, 50, 51.5, 53],
+        x=[-1.5, 0, 1.5, 182],
+    )
+    number, t, z, y, x = made
+    along = Axis(AxisKind.COMPOSITE, "composite", np.arange(4), components=(t, x, y, z))
+    values = np.arange(8, dtype="f4").reshape(2, 4)
+    return Coverage(make_cube(), None, (number, along), {"t2m": make_parameter("t2m", values)}, {"t2m": values})
+
+
+@pytest.fixture(scope="session")
 def cube() -> Callable[..., Datacube]:
     """Factory of the description of a dataset: see `make_cube`."""
     return make_cube

@@ -139,6 +139,7 @@ def cells_of(document: Mapping[str, Any]) -> Iterator[Cell]:
     coverages = document["coverages"] if document["type"] == "CoverageCollection" else [document]
     for coverage in coverages:
         axes = {name: axis["values"] for name, axis in coverage["domain"]["axes"].items()}
+        composed = coverage["domain"]["axes"].get("composite", {}).get("coordinates", [])
         for name, block in coverage["ranges"].items():
             named = block.get("axisNames", [])
             shape = block.get("shape", [])
@@ -149,7 +150,8 @@ def cells_of(document: Mapping[str, Any]) -> Iterator[Cell]:
             fixed |= coverage.get("isopleth:dimensions", {})
             places = itertools.product(*(axes[axis] for axis in named))
             for place, value in zip(places, block["values"], strict=True):
-                yield Cell(name, value, {**fixed, **dict(zip(named, place, strict=True))})
+                at = {**fixed, **dict(zip(named, place, strict=True))}
+                yield Cell(name, value, at | dict(zip(composed, at.pop("composite", ()), strict=True)))
 
 
 @pytest.fixture(scope="session")

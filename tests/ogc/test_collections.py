@@ -11,6 +11,7 @@ from edr_pydantic.collections import Collection, Collections
 
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import InvalidQueryError, UnknownError
+from plugins.datacube.query import QUERY_TYPES
 from server.ogc.collections import collection, collection_document, collections
 
 
@@ -43,23 +44,31 @@ def test_the_links(site):
         by_relation.setdefault(link["rel"], []).append(link["href"])
     address = "http://127.0.0.1:8000/ogc/collections/region"
     assert by_relation["self"] == [address]
-    assert by_relation["data"] == [f"{address}/{name}" for name in ("position", "area", "cube")]
+    assert by_relation["data"] == [f"{address}/{name}" for name in QUERY_TYPES]
     assert by_relation["license"] == ["https://spdx.org/licenses/CC-BY-4.0.html"]
     assert by_relation["describedby"] == ["http://127.0.0.1:8000/stac/collections/region"]
 
 
 def test_the_queries_with_their_formats_and_reference_systems(site):
     document = site.document(collection, "globe")
-    assert set(document["data_queries"]) == {"position", "area", "cube"}
-    assert document["output_formats"] == ["CoverageJSON", "NetCDF", "CSV", "Zarr"]
+    assert set(document["data_queries"]) == {"position", "radius", "area", "cube", "trajectory", "corridor"}
+    formats = ["CoverageJSON", "NetCDF", "CSV", "Zarr", "GeoJSON", "PNG", "GeoTIFF"]
+    assert document["output_formats"][:7] == formats
+    assert set(document["output_formats"][7:]) <= {"Parquet", "Arrow"}
     assert document["crs"] == ["CRS:84"]
     for name, query in document["data_queries"].items():
         variables = query["link"]["variables"]
         assert variables["query_type"] == name
-        assert variables["output_formats"] == document["output_formats"]
+        rasters = {"PNG", "GeoTIFF"} if name in ("position", "trajectory") else set()
+        assert variables["output_formats"] == [f for f in document["output_formats"] if f not in rasters]
         assert variables["default_output_format"] in document["output_formats"]
         assert all({"crs", "wkt"} <= set(one) for one in variables["crs_details"])
     assert document["data_queries"]["cube"]["link"]["variables"]["height_units"] == ["hPa"]
+    assert document["data_queries"]["radius"]["link"]["variables"]["within_units"] == ["km", "m", "mi", "nmi", "ft"]
+    corridor = document["data_queries"]["corridor"]["link"]["variables"]
+    # By the names of the standard, and by those that the QGIS plugin reads.
+    assert corridor["width_units"] == corridor["width-units"] == ["km", "m", "mi", "nmi", "ft"]
+    assert corridor["height_units"] == corridor["height-units"] == ["hPa", "Pa", "mbar", "bar"]
 
 
 def test_the_extent(site):

@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 import pytest
 from covjson_pydantic.coverage import Coverage, CoverageCollection
+from pyproj import Geod
 
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import (
@@ -139,6 +140,93 @@ def test_the_cells_of_an_area(site, cells, true_value):
     all_true(inside, true_value)
     expected = {(float(y), float(x)) for y in LATS for x in LONS if x >= -6 and y >= -6 and x + y <= 0}
     assert {(cell.at["y"], cell.at["x"]) for cell in inside} == expected
+
+
+def test_the_cells_within_a_distance(site, cells, true_value):
+    query = f"coords=POINT(3 2)&within=500&within-units=nmi&parameter-name=tas&datetime={INSTANT}"
+    document = site.json("region/radius", query)
+    valid(document)
+    inside = [cell for cell in cells(document) if cell.value is not None]
+    all_true(inside, true_value)
+    sphere = Geod(a=6_371_008.8, b=6_371_008.8)
+    expected = {
+        (float(y), float(x)) for y in LATS for x in LONS if sphere.inv(3, 2, float(x), float(y))[2] <= 500 * 1852
+    }
+    assert {(cell.at["y"], cell.at["x"]) for cell in inside} == expected
+    assert len(inside) < len(cells(document))
+
+
+def test_a_trajectory_of_one_time(site, cells, true_value):
+    query = f"coords=LINESTRING(-14 -9,14 9)&parameter-name=tas&datetime={INSTANT}"
+    document = site.json("region/trajectory", query)
+    valid(document)
+    assert document["domain"]["domainType"] == "Trajectory"
+    found = cells(document)
+    all_true(found, true_value)
+    assert [(cell.at["x"], cell.at["y"]) for cell in found] == [
+        (-15, -10), (-10, -10), (-10, -5), (-5, -5), (-5, 0), (0, 0), (5, 0), (5, 5), (10, 5), (10, 10), (15, 10),
+    ]  # fmt: skip
+
+
+def test_a_trajectory_over_all_times_is_one_for_each(site, cells, true_value):
+    document = site.json("region/trajectory", "coords=MULTILINESTRING((0 0,10 0),(0 5,10 5))&parameter-name=tas")
+    valid(document)
+    assert document["domainType"] == "Trajectory"
+    assert len(document["coverages"]) == 8
+    found = cells(document)
+    assert len(found) == 8 * 3
+    all_true(found, true_value)
+    assert [cell.at["t"] for cell in found[:12:3]] == [f"2020-01-01T{hour:02d}:00:00Z" for hour in (0, 6, 12, 18)]
+    assert {cell.at["y"] for cell in found[:12]} == {0}
+
+
+def test_a_trajectory_with_its_own_times_and_heights(site, cells, true_value):
+    start = 1577836800
+    line = f"LINESTRINGZM(170 0 1000 {start},190 0 500 {start + 18 * 3600})"
+    document = site.json("globe/trajectory", f"coords={line}&parameter-name=ta&number=1")
+    valid(document)
+    assert document["domain"]["axes"]["composite"]["coordinates"] == ["t", "x", "y", "z"]
+    found = cells(document)
+    all_true(found, true_value)
+    assert (found[0].at["t"], found[0].at["z"]) == ("2020-01-01T00:00:00Z", 1000.0)
+    assert (found[-1].at["t"], found[-1].at["z"]) == ("2020-01-01T18:00:00Z", 500.0)
+    assert {cell.at["x"] for cell in found} == {160.0, 180.0}
+    times = [cell.at["t"] for cell in found]
+    assert times == sorted(times)
+
+
+def test_the_cells_beside_a_path(site, cells, true_value):
+    line = "LINESTRING(-10 -5,10 -5)"
+    query = f"coords={line}&corridor-width=1200&width-units=km&parameter-name=tas&datetime={INSTANT}"
+    document = site.json("region/corridor", query)
+    valid(document)
+    assert document["domain"]["domainType"] == "Grid"
+    inside = [cell for cell in cells(document) if cell.value is not None]
+    all_true(inside, true_value)
+    # 5 degrees are 556 km: the rows beside the path, and the cell at either end of it.
+    beside = {(float(y), float(x)) for y in (-10, -5, 0) for x in range(-10, 11, 5)}
+    assert {(cell.at["y"], cell.at["x"]) for cell in inside} == beside | {(-5.0, -15.0), (-5.0, 15.0)}
+
+
+def test_a_corridor_as_the_compliance_suite_asks_for_it(site, cells, true_value):
+    line = "LINESTRING(-1 -1,0 0,1 1)"
+    document = site.json("globe/corridor", f"coords={line}&corridor-width=2.0&width-units=m&parameter-name=ta&number=0")
+    found = [cell for cell in cells(document) if cell.value is not None]
+    all_true(found, true_value)
+    assert {cell.at["z"] for cell in found} == {1000.0, 850.0, 500.0}
+
+
+def test_a_path_in_every_text_and_cf_format(site):
+    query = f"coords=LINESTRING(-14 -9,14 9)&parameter-name=tas&datetime={INSTANT}"
+    rows = site.edr("region/trajectory", f"{query}&f=CSV").content().decode().splitlines()
+    assert rows[0] == "datetime,latitude,longitude,tas"
+    assert len(rows) == 12
+    content = site.edr("region/trajectory", f"{query}&f=NetCDF").content()
+    with NETCDF_LOCK, netCDF4.Dataset("memory", memory=content) as found:
+        assert found.featureType == "trajectory"
+        assert found["tas"].shape == (11,)
+    packed = site.edr("region/trajectory", f"{query}&f=zarr").content()
+    assert zipfile.ZipFile(io.BytesIO(packed)).testzip() is None
 
 
 @pytest.mark.parametrize("name", ["parameter-name", "parameter_names", "parameter-names"])
@@ -290,7 +378,9 @@ def test_a_cancelled_request_reads_no_further(site):
     assert site.service.budget.in_flight == 0
 
 
-@pytest.mark.parametrize("where", ["absent/position", "broken/position", "region/radius", "region/items", "region/x"])
+@pytest.mark.parametrize(
+    "where", ["absent/position", "broken/position", "region/x", "region/items", "region/instances"]
+)
 def test_what_does_not_exist(site, where):
     with pytest.raises(UnknownError):
         site.edr(where, "coords=POINT(0 0)")

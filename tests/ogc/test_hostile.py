@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plugins.datacube.errors import InvalidQueryError, IsoplethError, NoDataError
+from plugins.datacube.query import QUERY_TYPES
 from server.ogc.edr import edr_query
 from server.problems import problem_for, status_of
 
@@ -48,6 +49,10 @@ POSITION = [
     "coords=POINT(0 0)&datetime=2020-02-30",
     "coords=POINT(0 0)&datetime=2020/2019",
     "coords=POINT(0 0)&datetime=2020/2021/2022",
+    "coords=POINT(0 0)&datetime=R1000/9999-01-01/P9999Y",
+    "coords=POINT(0 0)&datetime=R999999/2020/P1D",
+    "coords=POINT(0 0)&datetime=R1000/2020/P999999W",
+    "coords=POINT(0 0)&datetime=R2/2020-01-31/P1M",
     "coords=POINT(0 0)&datetime=",
     "coords=POINT(0 0)&datetime=,",
     "coords=POINT(0 0)&datetime=" + ",".join(["2020"] * 5000),
@@ -96,10 +101,70 @@ AREA = [
     "coords=MULTIPOLYGON(((0 0,1 0,1 1,0 0)),((0 0,1 0,1 1,0 0)))",
 ]
 
+RADIUS = [
+    "",
+    "coords=POINT(0 0)",
+    "coords=POINT(0 0)&within=10",
+    "coords=POINT(0 0)&within-units=km",
+    "within=10&within-units=km",
+    "coords=&within=10&within-units=km",
+    "coords=POINT()&within=10&within-units=km",
+    "coords=POLYGON((0 0,1 0,1 1,0 0))&within=10&within-units=km",
+    *(f"coords=POINT(0 0)&within={within}&within-units=km" for within in ("", "0", "-1", "nan", "inf", "1e999", "1e9")),
+    *(f"coords=POINT(0 0)&within=10&within-units={units}" for units in ("", "cm", "K", "A" * 5000, "%00")),
+    f"coords={LONG}&within=10&within-units=km",
+]
+TRAJECTORY = [
+    "",
+    "coords=",
+    "coords=LINESTRING()",
+    "coords=LINESTRINGM()",
+    "coords=LINESTRINGZ()",
+    "coords=LINESTRINGZM()",
+    "coords=LINESTRING(0 0)",
+    "coords=LINESTRING(0 0,1)",
+    "coords=LINESTRING EMPTY",
+    "coords=POINT(0 0)",
+    "coords=LINESTRING(0 0,0 91)",
+    "coords=LINESTRING(0 0,1e9 0)",
+    "coords=LINESTRING Z (0 0 850,1 1 850)",
+    "coords=LINESTRING Z (0 0 850,1 1 850)&z=850",
+    "coords=LINESTRING M (0 0 1577836800,1 1 1577840400)&datetime=2020-01-01",
+    "coords=LINESTRING M (0 0 1e18,1 1 1e18)",
+    "coords=LINESTRING M (0 0 nan,1 1 nan)",
+    "coords=MULTILINESTRING" + "(" * 5000,
+    "coords=LINESTRING(" + ",".join("0 0" for _ in range(20_000)) + ")",
+    "coords=LINESTRING(0 0,1 1)&within=10",
+]
+WIDE = "coords=LINESTRING(0 0,1 1)&corridor-width=10&width-units=km"
+CORRIDOR = [
+    *TRAJECTORY,
+    "coords=LINESTRING(0 0,1 1)",
+    "coords=LINESTRING(0 0,1 1)&corridor-width=10",
+    "coords=LINESTRING(0 0,1 1)&width-units=km",
+    "corridor-width=10&width-units=km",
+    f"{WIDE}&corridor-height=5",
+    f"{WIDE}&corridor-height=5&height-units=parsec",
+    f"{WIDE}&corridor-height=nan&height-units=m",
+    f"{WIDE}&resolution-x=100",
+    f"{WIDE}&resolution-y=-1",
+    f"{WIDE}&z=850",
+    f"{WIDE}&within=5",
+    *(f"coords=LINESTRING(0 0,1 1)&corridor-width={width}&width-units=km" for width in ("0", "-1", "nan", "1e9")),
+]
+REFUSED = {
+    "position": POSITION,
+    "cube": CUBE,
+    "area": AREA,
+    "radius": RADIUS,
+    "trajectory": TRAJECTORY,
+    "corridor": CORRIDOR,
+}
+
 
 @pytest.mark.parametrize(
     ("kind", "query"),
-    [(kind, query) for kind, queries in (("position", POSITION), ("cube", CUBE), ("area", AREA)) for query in queries],
+    [(kind, query) for kind, queries in REFUSED.items() for query in queries],
     ids=lambda value: str(value)[:60],
 )
 def test_refused_with_the_parameter_at_fault(site, kind, query):
@@ -127,6 +192,10 @@ def test_refused_with_the_parameter_at_fault(site, kind, query):
         ("cube", "bbox=100,40,110,50"),
         ("cube", "bbox=0,0,1,1&datetime=../1999"),
         ("area", "coords=POLYGON((100 40,110 40,110 50,100 40))"),
+        ("radius", "coords=POINT(100 70)&within=10&within-units=km"),
+        ("trajectory", "coords=LINESTRING(100 40,110 50)"),
+        ("corridor", "coords=LINESTRING(100 40,110 50)&corridor-width=10&width-units=km"),
+        ("trajectory", "coords=LINESTRINGM(0 0 0,1 1 1000)"),
     ],
 )
 def test_good_questions_where_nothing_lies(site, kind, query):
@@ -141,10 +210,26 @@ def test_strange_collections_are_not_there(site, identifier):
     assert status_of(caught.value) == 404
 
 
-NAMES = st.sampled_from(["coords", "bbox", "datetime", "z", "parameter-name", "crs", "f", "limit", "number", "lat"])
+NAMES = st.sampled_from(
+    [
+        "coords",
+        "bbox",
+        "datetime",
+        "z",
+        "parameter-name",
+        "crs",
+        "f",
+        "limit",
+        "number",
+        "lat",
+        "within",
+        "within-units",
+    ]
+)
 PIECES = st.lists(
     st.sampled_from(
-        ["POINT", "POLYGON", "MULTIPOINT", "Z", "EMPTY", "(", ")", "((", "))", "0", "-1e308", "nan", ",", " ", "/",
+        ["POINT", "POLYGON", "MULTIPOINT", "LINESTRING", "M", "km", "Z", "EMPTY", "(",
+         ")", "((", "))", "0", "-1e308", "nan", ",", " ", "/",
          "..", "2020", "-01", "T00:00", "Z", "+", "R5", "1e5", "tas", "CRS84", "json", "\x00", "é", "'", '"', "%", "\n"]
     ),
     max_size=12,
@@ -153,7 +238,7 @@ PIECES = st.lists(
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.sampled_from(["position", "area", "cube"]),
+    st.sampled_from(list(QUERY_TYPES)),
     st.sampled_from(["region", "globe"]),
     st.dictionaries(NAMES, PIECES | st.text(max_size=40), max_size=4),
 )

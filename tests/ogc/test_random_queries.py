@@ -13,6 +13,7 @@ import orjson
 import pytest
 import shapely
 from covjson_pydantic.coverage import Coverage, CoverageCollection
+from pyproj import Geod
 
 from plugins.datacube.definition import DatasetDefinition
 
@@ -21,6 +22,7 @@ LEVELS = (1000.0, 850.0, 500.0)
 MEMBERS = 2
 SURFACE, UPPER = ("t2m", "tp"), ("t", "u")
 QUERIES = 72
+SPHERE = Geod(a=6_371_008.8, b=6_371_008.8)
 
 
 @pytest.fixture(scope="module", params=["map", "time-series"])
@@ -101,8 +103,34 @@ class Draw:
         }  # fmt: skip
         return {"coords": polygon.wkt}, inside
 
+    def radius(self):
+        points = self.random.uniform([-180, -90], [360, 90], (int(self.random.integers(1, 3)), 2)).tolist()
+        kilometres = float(self.random.uniform(900, 5000))
+        inside = {
+            (float(y), float(x % 360)) for y in self.lats for x in self.lons
+            if any(SPHERE.inv(*point, x, y)[2] <= kilometres * 1000 for point in points)
+        }  # fmt: skip
+        coords = f"MULTIPOINT({','.join(f'({x!r} {y!r})' for x, y in points)})"
+        return {"coords": coords, "within": repr(kilometres), "within-units": "km"}, inside
 
-@pytest.mark.parametrize("kind", ["position", "cube", "area"])
+    def trajectory(self):
+        (a, b), (c, d) = self.random.uniform([-180, -80], [180, 80], (2, 2)).tolist()
+        # Less than a full turn, so that a straight line meets no cell twice.
+        line = shapely.LineString([(a, b), (a + c * 0.9, d)])
+        half = RESOLUTION / 2
+        inside = {
+            (float(y), float(x % 360)) for y in self.lats for x in self.lons
+            if any(
+                shapely.intersection(
+                    line, shapely.box(x + turn - half, max(y - half, -90), x + turn + half, min(y + half, 90))
+                ).length > 1e-9
+                for turn in (-360, 0, 360)
+            )
+        }  # fmt: skip
+        return {"coords": line.wkt}, inside
+
+
+@pytest.mark.parametrize("kind", ["position", "cube", "area", "radius", "trajectory"])
 def test_random_queries(store, cells, kind):
     site, expected = store
     draw = Draw(site.service.library.get("era5").cube, seed=len(kind))

@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 import xarray as xr
+from pyproj import Geod
 
 from plugins.datacube.errors import (
     CancelledError,
@@ -68,6 +69,44 @@ def test_csv_has_every_value(context, tmp_path, expected):
     assert sorted(float(row[column]) for row in rows[1:] if row[column]) == sorted(expected.values.ravel().tolist())
 
 
+def test_the_cells_within_a_distance(context, tmp_path, truth):
+    inputs = {
+        "collection": "small",
+        "query": "radius",
+        "coords": "POINT(21 49)",
+        "within": 1000.5,
+        "within-units": "km",
+    }
+    outcome = run(context, tmp_path, **inputs, number=0, datetime="2020-01-02", **{"parameter-name": "t2m"})
+    lon, lat = np.meshgrid(truth["longitude"].values, truth["latitude"].values)
+    sphere = Geod(a=6_371_008.8, b=6_371_008.8)
+    near = sphere.inv(np.full(lon.shape, 21.0), np.full(lon.shape, 49.0), lon, lat)[2] <= 1_000_500
+    with xr.open_dataset(outcome.path, engine="netcdf4") as file:
+        values = file["t2m"].values
+    assert np.sort(values[~np.isnan(values)]).tolist() == np.sort(truth["t2m"].values[0, 1][near]).tolist()
+
+
+def test_the_cells_along_a_path(context, tmp_path, truth):
+    days = (np.datetime64("2020-01-01") - np.datetime64("1970-01-01")).astype(int)
+    line = f"LINESTRINGM(0 60 {days * 86400},50 60 {(days + 4) * 86400})"
+    inputs = {"collection": "small", "query": "trajectory", "coords": line, "number": 2, "parameter-name": "t2m"}
+    outcome = run(context, tmp_path, **inputs, format="csv")
+    rows = list(csv.DictReader(io.StringIO(outcome.path.read_text())))
+    assert [row["longitude"] for row in rows] == [f"{x}.0" for x in (0, 10, 10, 20, 20, 30, 30, 40, 40, 50)]
+    for row in rows:
+        at = {"time": row["datetime"].rstrip("Z"), "longitude": float(row["longitude"])}
+        assert float(row["t2m"]) == float(truth["t2m"].sel(number=2, latitude=60, **at))
+
+
+def test_the_cells_beside_a_path(context, tmp_path, truth):
+    inputs = {"collection": "small", "query": "corridor", "coords": "LINESTRING(0 50,50 50)", "parameter-name": "t2m"}
+    inputs |= {"corridor-width": 100, "width-units": "km", "resolution-x": 0, "number": 1, "datetime": "2020-01-02"}
+    outcome = run(context, tmp_path, **inputs)
+    with xr.open_dataset(outcome.path, engine="netcdf4") as file:
+        assert file["latitude"].values.tolist() == [50]
+        np.testing.assert_array_equal(file["t2m"].values.ravel(), truth["t2m"].values[1, 1, 1])
+
+
 def test_coveragejson_by_its_own_axes(context, tmp_path, truth):
     outcome = run(
         context, tmp_path, collection="small", query="position", coords="POINT(20 40)", datetime="2020-01-03",
@@ -112,7 +151,7 @@ def test_custom_dimensions_by_either_way(context, library, inputs):
     [
         ({"collection": "absent"}, "collection"),
         ({"collection": "../small"}, "collection"),
-        ({"query": "trajectory"}, "query"),
+        ({"query": "items"}, "query"),
         ({"bbox": [1, 2, 3]}, "bbox"),
         ({"bbox": [1, 2, 3, 4, 5]}, "bbox"),
         ({"bbox": [1, 2, 3, "4"]}, "bbox"),
@@ -124,6 +163,9 @@ def test_custom_dimensions_by_either_way(context, library, inputs):
         ({"datetime": "yesterday"}, "datetime"),
         ({"coords": "POINT(0 0)"}, "coords"),
         ({"height": 3}, "height"),
+        ({"query": "radius", "coords": "POINT(0 50)"}, "bbox"),
+        ({"within": {"a": 1}}, "within"),
+        ({"within": 5}, "within"),
         ({"f": "csv"}, "f"),
         ({"limit": 3}, "limit"),
         ({"number": {"a": 1}}, "number"),

@@ -21,6 +21,7 @@ import orjson
 import pytest
 import zarr
 from covjson_pydantic.coverage import Coverage, CoverageCollection
+from pyproj import Geod
 
 from plugins.formats.netcdf import NETCDF_LOCK
 
@@ -43,6 +44,14 @@ REQUESTS = {
     "all": "/collections/demo/position?coords=POINT(0 0)",
     "multi": "/collections/demo/position?coords=MULTIPOINT((0 0),(10 10))&parameter-name=t2m",
     "area": f"/collections/demo/area?coords={RING}&parameter-name=t2m&datetime={INSTANT}",
+    "radius": "/collections/demo/radius?coords=POINT(1 1)&within=600&within-units=km&parameter-name=t2m"
+    f"&datetime={INSTANT}",
+    "path": f"/collections/demo/trajectory?coords=LINESTRING(1 1,14 1)&parameter-name=t2m&datetime={INSTANT}",
+    "voyage": "/collections/demo/trajectory?coords=LINESTRINGM(1 1 1577836800,14 1 1577901600)&parameter-name=t2m",
+    "pathcsv": f"/collections/demo/trajectory?coords=LINESTRING(1 1,14 1)&datetime={INSTANT}&f=csv",
+    "corridor": "/collections/demo/corridor?coords=LINESTRING(0 0,20 0)&corridor-width=1200&width-units=km"
+    f"&parameter-name=t2m&datetime={INSTANT}",
+    "nowidth": "/collections/demo/corridor?coords=LINESTRING(0 0,20 0)",
     "outside": POSITION.format("0 70"),
     "before": POSITION.format("0 0") + "&datetime=1990-01-01",
     "crs": POSITION.format("0 0") + "&crs=http://www.opengis.net/def/crs/EPSG/0/3857",
@@ -65,7 +74,9 @@ REQUESTS = {
     "misspelt": "/collections/misspelt/position?coords=POINT(0 0)",
     "instances": "/collections/demo/instances",
     "instance": "/collections/demo/instances/abc/position?coords=POINT(0 0)",
-    "radius": "/collections/demo/radius?coords=POINT(0 0)",
+    "nodistance": "/collections/demo/radius?coords=POINT(0 0)",
+    "nounits": "/collections/demo/radius?coords=POINT(0 0)&within=5",
+    "badunits": "/collections/demo/radius?coords=POINT(0 0)&within=5&within-units=parsec",
     "netcdf": "/collections/demo/cube?bbox=0,0,10,10&parameter-name=t2m&f=netcdf",
     "csv": POSITION.format("0 0") + "&f=csv",
     "zarr": POSITION.format("0 0") + "&f=zarr",
@@ -186,11 +197,13 @@ def cells(found):
     """Every value with the coordinates that are declared for it."""
     for coverage in found["coverages"] if found["type"] == "CoverageCollection" else [found]:
         axes = {name: axis["values"] for name, axis in coverage["domain"]["axes"].items()}
+        composed = coverage["domain"]["axes"].get("composite", {}).get("coordinates", ())
         for block in coverage["ranges"].values():
             named = block.get("axisNames", [])
             places = itertools.product(*(axes[name] for name in named))
             for place, value in zip(places, block["values"], strict=True):
-                yield {**{n: v[0] for n, v in axes.items()}, **dict(zip(named, place, strict=True))}, value
+                at = {**{n: v[0] for n, v in axes.items()}, **dict(zip(named, place, strict=True))}
+                yield at | dict(zip(composed, at.pop("composite", ()), strict=True)), value
 
 
 def check(answer, count):
@@ -216,11 +229,38 @@ def check(answer, count):
         ("multi", 8),
         ("area", 9),
         ("crs84", 4),
+        ("path", 4),
+        ("voyage", 6),
         ("between", 4),
     ],
 )
 def test_the_values_are_where_they_are_declared_to_be(answers, name, count):
     check(answers[name], count)
+
+
+def test_a_circle(answers):
+    found = [(at, value) for at, value in cells(document(answers["radius"])) if value is not None]
+    sphere = Geod(a=6_371_008.8, b=6_371_008.8)
+    expected = {(float(x), float(y)) for x in LONS for y in LATS if sphere.inv(1, 1, float(x), float(y))[2] <= 600e3}
+    assert {(at["x"] % 360, at["y"]) for at, _ in found} == expected
+    assert all(value == truth(6, at["y"], at["x"]) for at, value in found)
+
+
+def test_a_corridor(answers):
+    found = [(at, value) for at, value in cells(document(answers["corridor"])) if value is not None]
+    # 5 degrees are 556 km: the rows beside the path, and the cell at either end of it.
+    assert {(at["x"], at["y"]) for at, _ in found} == {(x, y) for x in range(0, 21, 5) for y in (-5, 0, 5)} | {
+        (-5, 0),
+        (25, 0),
+    }
+    assert all(value == truth(6, at["y"], at["x"]) for at, value in found)
+
+
+def test_paths_keep_their_times(answers):
+    places = check(answers["voyage"], 6)
+    assert [at["x"] for at in places] == [0, 5, 5, 10, 10, 15]
+    assert [at["t"][11:13] for at in places] == ["00", "00", "06", "12", "18", "18"]
+    assert len(content(answers["pathcsv"]).decode().splitlines()) == 5
 
 
 def test_longitudes_wrap(answers):
@@ -246,7 +286,7 @@ def test_nothing_there_is_204(answers, name):
     "name",
     [
         "crs", "unknown", "empty", "nan", "far", "polygon", "line", "overflow", "words", "blank", "nanbox", "six",
-        "level", "radius", "png", "instance",
+        "level", "nowidth", "nodistance", "nounits", "badunits", "png", "instance",
     ],
 )  # fmt: skip
 def test_the_clients_fault_is_400_in_words(answers, name):
@@ -302,7 +342,7 @@ def test_pages(answers, name):
 
 def test_the_collection_document(answers):
     found = orjson.loads(content(answers["collection"]))
-    assert set(found["data_queries"]) == {"position", "area", "cube"}
+    assert set(found["data_queries"]) == {"position", "radius", "area", "cube", "trajectory", "corridor"}
     assert set(found["parameter_names"]) == {"t2m", "bare"}
     assert found["parameter_names"]["t2m"]["unit"]["symbol"]["value"] == "K"
 
