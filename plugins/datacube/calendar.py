@@ -31,8 +31,18 @@ MICROSECONDS: Final = {
 }
 _UNIT_NAMES: Final = {
     **{f"{name}{plural}": size for name, size in MICROSECONDS.items() for plural in ("", "s")},
-    "us": 1, "ms": 1_000, "msec": 1_000, "msecs": 1_000, "s": 1_000_000, "sec": 1_000_000, "secs": 1_000_000,
-    "min": 60_000_000, "mins": 60_000_000, "h": 3_600_000_000, "hr": 3_600_000_000, "hrs": 3_600_000_000,
+    "us": 1,
+    "ms": 1_000,
+    "msec": 1_000,
+    "msecs": 1_000,
+    "s": 1_000_000,
+    "sec": 1_000_000,
+    "secs": 1_000_000,
+    "min": 60_000_000,
+    "mins": 60_000_000,
+    "h": 3_600_000_000,
+    "hr": 3_600_000_000,
+    "hrs": 3_600_000_000,
     "d": 86_400_000_000,
 }
 _EPOCH: Final = "microseconds since 1970-01-01"
