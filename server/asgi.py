@@ -6,6 +6,7 @@ bodies that are too large, errors as problem documents, HTML for browsers.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -116,7 +117,7 @@ class Transport:
             body = b"".join(parts)
         return OgcRequest(
             method=request.method,
-            path=request.url.path,
+            path=request.scope["path"],  # `request.url` is assembled from many parts, and asks for none of them
             query=query,
             base=self.urls,
             accept=request.headers.get("accept"),
@@ -176,18 +177,16 @@ async def _run_watched(
             await anyio.sleep(DISCONNECT_POLL_SECONDS)
         cancel.cancel()
 
-    outcome: OgcResponse | Exception
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        # The group would wrap an exception in an ExceptionGroup: it is carried out by hand.
-        try:
-            outcome = await anyio.to_thread.run_sync(work, limiter=limiter)
-        except Exception as error:  # noqa: BLE001
-            outcome = error
-        group.cancel_scope.cancel()
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+    watching: list[asyncio.Task[None]] = []
+    loop = asyncio.get_running_loop()
+    # Most answers are there before the first look: they pay for a timer, not for a task.
+    timer = loop.call_later(DISCONNECT_POLL_SECONDS, lambda: watching.append(loop.create_task(watch())))
+    try:
+        return await anyio.to_thread.run_sync(work, limiter=limiter)
+    finally:
+        timer.cancel()
+        for task in watching:
+            task.cancel()
 
 
 async def _stream(blocks: Iterator[bytes], limiter: anyio.CapacityLimiter, cancel: Cancel) -> AsyncIterator[bytes]:

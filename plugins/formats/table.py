@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -103,6 +104,10 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
 """By key, the default first."""
 
 
+REMEMBERED: Final = 512
+"""Characters of ``f`` and the Accept header up to which their outcome is kept."""
+
+
 def negotiate(f: str | None, accept: str | None, available: Sequence[str] = tuple(FORMATS)) -> Format:
     """Choose the format of an answer from the parameter ``f`` and the Accept header (OGC 19-086r6).
 
@@ -127,6 +132,12 @@ def negotiate(f: str | None, accept: str | None, available: Sequence[str] = tupl
     NotAcceptableError
         If there is no `f` and the client accepts none of the formats. HTML is none of them: pages are the server's.
     """
+    if len(f or "") + len(accept or "") <= REMEMBERED:
+        return _remembered(f, accept, tuple(available))
+    return _negotiate(f, accept, available)
+
+
+def _negotiate(f: str | None, accept: str | None, available: Sequence[str]) -> Format:
     formats = [FORMATS[key] for key in available]
     if f is not None and f.strip():
         chosen, asked = _named(f, formats)
@@ -150,6 +161,10 @@ def negotiate(f: str | None, accept: str | None, available: Sequence[str] = tupl
             ", ".join(known.media_type for known in formats),
         )
     return replace(by_type[wanted], media_type=wanted)
+
+
+_remembered = lru_cache(maxsize=256)(_negotiate)
+"""Clients send few different headers, and send them with every request."""
 
 
 def _named(f: str, formats: Sequence[Format]) -> tuple[Format, str | None]:

@@ -30,6 +30,8 @@ from server.ogc.messages import OgcRequest, OgcResponse
 from server.ogc.service import OgcService
 from server.problems import problem_for
 
+WHOLE = 2**20
+"""Bytes up to which an answer is sent whole; a larger one is streamed."""
 ENCODING = b"1"
 """Part of the ETag: raised when the same data would be encoded otherwise than by the release before."""
 
@@ -37,10 +39,10 @@ ENCODING = b"1"
 class Blocks:
     """The blocks of a body, the first of them already made; closing it ends the work behind it."""
 
-    def __init__(self, blocks: Iterator[bytes], cancel: Cancel) -> None:
+    def __init__(self, blocks: Iterator[bytes], cancel: Cancel, first: bytes) -> None:
         self.blocks = blocks
         self.cancel = cancel
-        self.first: bytes | None = next(blocks, b"")
+        self.first: bytes | None = first
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -57,6 +59,18 @@ class Blocks:
         close = getattr(self.blocks, "close", None)
         if close is not None:
             close()
+
+
+def whole_or_blocks(blocks: Iterator[bytes], cancel: Cancel) -> bytes | Blocks:
+    """Return a small body whole, so that it has a length and is sent in one go; else blocks, some already made."""
+    made: list[bytes] = []
+    size = 0
+    for block in blocks:
+        made.append(block)
+        size += len(block)
+        if size > WHOLE:
+            return Blocks(blocks, cancel, b"".join(made))
+    return b"".join(made)
 
 
 def edr_query(service: OgcService, request: OgcRequest, collection_id: str, query_type: str) -> OgcResponse:
@@ -94,7 +108,7 @@ def edr_query(service: OgcService, request: OgcRequest, collection_id: str, quer
         return too_large(error, request, cube, query_type, arguments, form)
     if request.method == "HEAD":
         return OgcResponse(200, headers)
-    return OgcResponse(200, headers, Blocks(body(service, request, opened, todo, form), request.cancel))
+    return OgcResponse(200, headers, whole_or_blocks(body(service, request, opened, todo, form), request.cancel))
 
 
 def body(

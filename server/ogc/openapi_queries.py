@@ -16,7 +16,7 @@ from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.distance import LENGTH_UNITS, height_units
 from plugins.datacube.parse import PLACES
-from plugins.formats.table import FORMATS
+from plugins.formats.table import FORMATS, Format
 from server.ogc.data_queries import (
     COORDS,
     QUERY_TITLES,
@@ -25,7 +25,7 @@ from server.ogc.data_queries import (
     output_formats,
     query_types,
 )
-from server.ogc.openapi_schemas import STRING, parameter, query_parameter, response, schema
+from server.ogc.openapi_schemas import OBJECT, STRING, parameter, query_parameter, response, schema
 
 FORM = "application/x-www-form-urlencoded"
 NUMBER: dict[str, Any] = {"type": "number"}
@@ -135,14 +135,17 @@ def query_responses(*, cached: bool) -> dict[str, Any]:
     }
 
 
+def data_schema(form: Format, media_type: str) -> dict[str, Any]:
+    """Return the schema of an answer; under the plain media type of JSON more than one format can come."""
+    if not media_type.endswith("json"):
+        return {"type": "string", **({"format": "binary"} if form.binary else {})}
+    return schema("coverageJson") if form.key == "CoverageJSON" and media_type != "application/json" else OBJECT
+
+
 def data_response() -> dict[str, Any]:
     """Return the response with data, in every format and under every media type that a client may ask for."""
     content = {
-        media_type: {
-            "schema": schema("coverageJson")
-            if form.key == "CoverageJSON"
-            else {"type": "string", **({"format": "binary"} if form.binary else {})}
-        }
+        media_type: {"schema": data_schema(form, media_type)}
         for form in FORMATS.values()
         for media_type in form.media_types
     }

@@ -41,7 +41,7 @@ def unit(places: np.ndarray) -> np.ndarray:
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(PLACES, min_size=2, max_size=4), st.floats(2e5, 5e6), st.sampled_from([-180.0, 0.0, 37.0]))
 @example([(170.0, 10.0), (190.0, -10.0)], 1e6, -180.0)
 @example([(0.0, 80.0), (0.0, 89.0), (170.0, 89.0)], 5e5, 0.0)
@@ -57,7 +57,7 @@ def test_the_cells_beside_a_path(vertices: list[tuple[float, float]], distance: 
     assert (found == (away <= distance))[sure].all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(PLACES, min_size=2, max_size=3), st.floats(1e5, 3e6))
 @example([(0.0, 60.0), (90.0, 60.0)], 3e6)
 def test_no_cell_beside_a_path_is_out_of_reach(vertices: list[tuple[float, float]], distance: float) -> None:

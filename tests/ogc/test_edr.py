@@ -359,7 +359,8 @@ def test_too_much_is_refused_with_the_numbers_and_the_job_to_run_instead(site_of
     }
 
 
-def test_a_full_budget_is_said_and_an_abandoned_answer_gives_its_share_back(site_of, stores):
+def test_a_full_budget_is_said_and_an_abandoned_answer_gives_its_share_back(site_of, stores, monkeypatch):
+    monkeypatch.setattr("server.ogc.edr.WHOLE", 0)  # as of an answer that is streamed
     site = site_of([DatasetDefinition("region", str(stores["region"]))], budget=ByteBudget(100))
     waiting = site.edr("region/cube", "bbox=-15,-10,15,10")
     assert site.service.budget.in_flight == 100
@@ -368,6 +369,12 @@ def test_a_full_budget_is_said_and_an_abandoned_answer_gives_its_share_back(site
     waiting.body.close()
     assert site.service.budget.in_flight == 0
     assert site.edr("region/cube", "bbox=-15,-10,15,10").content()
+
+
+def test_a_small_answer_is_whole_and_holds_no_budget(site):
+    response = site.edr("region/cube", "bbox=-15,-10,15,10")
+    assert isinstance(response.body, bytes)
+    assert site.service.budget.in_flight == 0
 
 
 def test_a_cancelled_request_reads_no_further(site):
