@@ -28,6 +28,9 @@ check: $(VENV)/.test ## Lint, format, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-timings | tail -n 12
 
+bench: $(VENV)/.test ## Measure this server beside others and the bare read (BENCH="--quick")
+	@$(BIN)/python tests/benchmarks/run.py $(BENCH)
+
 format: $(VENV)/.test ## Format the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .

@@ -6,32 +6,29 @@ proxies' headers or from the internet (a documentation page) is set here.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import cast
 
-from fastapi import FastAPI, Query
-from pydantic import model_validator
+from fastapi import FastAPI
 from pydantic_settings import SettingsConfigDict
 from stac_fastapi.api.app import StacApi
 from stac_fastapi.api.models import (
-    EmptyRequest,
     ItemCollectionUri,
     create_get_request_model,
     create_post_request_model,
     create_request_model,
 )
-from stac_fastapi.extensions.pagination import TokenPaginationExtension
 from stac_fastapi.types.config import ApiSettings
-from stac_fastapi.types.extension import ApiExtension
-from stac_fastapi.types.search import BaseSearchPostRequest, Limit
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from catalog import failures
-from catalog.client import API_PATH, COLLECTIONS_LIMIT, CatalogClient
+from catalog.client import API_PATH, CatalogClient
 from catalog.document import STAC_VERSION
 from catalog.links import STAC_PATH
 from catalog.openapi import as_openapi_3_0
+from catalog.queryables import SchemasClient
 from catalog.repository import Repository
+from catalog.requests import SearchBody, extensions
 
 VERSION = "0.1.0"
 
@@ -40,30 +37,6 @@ class Settings(ApiSettings):
     """stac-fastapi's settings, read from nowhere: this server is configured by its own file."""
 
     model_config = SettingsConfigDict(env_file=None, env_prefix="ISOPLETH_STAC_FASTAPI_", extra="ignore")
-
-
-class CollectionsRequest(EmptyRequest):
-    """The parameters of ``GET /collections``."""
-
-    def __init__(
-        self,
-        limit: Annotated[Limit | None, Query(description="Collections of a page.")] = COLLECTIONS_LIMIT,
-        token: Annotated[str | None, Query(description="From the next link of the page before.")] = None,
-    ) -> None:
-        self.limit = limit
-        self.token = token
-
-
-class SearchBody(BaseSearchPostRequest):
-    """The body of ``POST /search``."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def validate_spatial(cls, values: Any) -> Any:
-        """Refuse bbox together with intersects; a body that is no object is refused by its type."""
-        if isinstance(values, dict) and values.get("intersects") is not None and values.get("bbox") is not None:
-            raise ValueError("intersects and bbox cannot be asked together")
-        return values
 
 
 def stac_application(
@@ -108,10 +81,12 @@ def stac_application(
         servers=[{"url": server}],
         root_path_in_servers=False,
     )
-    paging: list[ApiExtension] = [TokenPaginationExtension()]
+    offered = extensions(client, SchemasClient(repository, client))
     items_request = cast(
         "type[ItemCollectionUri]",
-        create_request_model("ItemsRequest", base_model=ItemCollectionUri, extensions=paging, request_type="GET"),
+        create_request_model(
+            "ItemsRequest", base_model=ItemCollectionUri, extensions=offered.of_items, request_type="GET"
+        ),
     )
     StacApi(
         settings=settings,
@@ -120,12 +95,12 @@ def stac_application(
         title=title,
         description=description,
         stac_version=STAC_VERSION,
-        extensions=paging,
+        extensions=offered.all,
         exceptions={},
-        search_get_request_model=create_get_request_model(paging),
-        search_post_request_model=create_post_request_model(paging, base_model=SearchBody),
+        search_get_request_model=create_get_request_model(offered.of_search),
+        search_post_request_model=create_post_request_model(offered.of_search, base_model=SearchBody),
         items_get_request_model=items_request,
-        collections_get_request_model=CollectionsRequest,
+        collections_get_request_model=offered.of_collections,
         # The last one is the outermost.
         middlewares=[
             Middleware(failures.BodyLimit, limit=body_limit),

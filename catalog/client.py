@@ -7,20 +7,32 @@ again to make it JSON, which costs more than the search.
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, cast
-from urllib.parse import quote, urlencode
 
-import orjson
 from stac_fastapi.types.core import AsyncBaseCoreClient
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from catalog.assets import GEOJSON, JSON
-from catalog.document import STAC_VERSION, Document, absolute_at, descriptive_links
+from catalog.document import STAC_VERSION, Document
+from catalog.fields import Fields, project, read_fields
 from catalog.links import FrontUrls
 from catalog.repository import ItemQuery, Page, Repository
-from catalog.search import item_query, page_size
+from catalog.search import PAGE_LIMIT, collection_query, item_query
+from catalog.served import (
+    QUERYABLES,
+    SCHEMA,
+    SORTABLES,
+    counts,
+    next_get,
+    respond,
+    root,
+    same,
+    served_collection,
+    served_item,
+)
 from plugins.datacube.errors import UnknownError
 
 COLLECTIONS_LIMIT = 100
@@ -67,11 +79,12 @@ class CatalogClient(AsyncBaseCoreClient):
     async def landing_page(self, **kwargs: Any) -> Any:
         """``GET /``: what is here, and where."""
         request: Request = kwargs["request"]
-        urls = self._urls(request)
-        root = f"{urls.stac}/"
+        urls = self.urls(request)
         document = cast(
             "Document",
-            self._landing_page(base_url=root, conformance_classes=self.conformance_classes(), extension_schemas=[]),
+            self._landing_page(
+                base_url=f"{urls.stac}/", conformance_classes=self.conformance_classes(), extension_schemas=[]
+            ),
         )
         document["links"] += [
             {
@@ -81,48 +94,56 @@ class CatalogClient(AsyncBaseCoreClient):
                 "href": urls.stac + API_PATH,
             },
             {"rel": "related", "type": JSON, "title": "The same collections as OGC API", "href": urls.ogc},
+            {"rel": "children", "type": JSON, "title": "All collections", "href": f"{urls.stac}/children"},
+            {
+                "rel": QUERYABLES,
+                "type": SCHEMA,
+                "title": "What items are filtered by",
+                "href": f"{urls.stac}/queryables",
+            },
+            {"rel": SORTABLES, "type": SCHEMA, "title": "What items are sorted by", "href": f"{urls.stac}/sortables"},
         ]
         for heading in await run_in_threadpool(self._repository.headings):
             href = urls.stac_collection(heading.id)
             document["links"].append({"rel": "child", "type": JSON, "title": heading.title or heading.id, "href": href})
-        return _respond(document)
+        return respond(document)
 
     async def conformance(self, **kwargs: Any) -> Any:  # noqa: ARG002 - stac-fastapi's signature
         """``GET /conformance``."""
-        return _respond({"conformsTo": self.conformance_classes()})
+        return respond({"conformsTo": self.conformance_classes()})
 
     async def all_collections(
-        self, limit: int | None = COLLECTIONS_LIMIT, token: str | None = None, **kwargs: Any
+        self,
+        bbox: tuple[float, ...] | None = None,
+        datetime: str | None = None,
+        q: list[str] | None = None,
+        limit: int | None = COLLECTIONS_LIMIT,
+        token: str | None = None,
+        **kwargs: Any,
     ) -> Any:
-        """``GET /collections``: one page."""
-        request: Request = kwargs["request"]
-        urls = self._urls(request)
-        size = page_size(limit, COLLECTIONS_LIMIT)
-        page = await run_in_threadpool(self._repository.list_collections, size, token or None)
-        here = f"{urls.stac}/collections"
-        document: Document = {
-            "collections": [_served_collection(found, urls) for found in page.documents],
-            "links": [
-                {"rel": "self", "type": JSON, "title": "This page", "href": _same(request, here)},
-                _root(urls),
-                {**_root(urls), "rel": "parent"},
-                *_next_get(request, here, page, JSON),
-            ],
-            **_counts(page),
-        }
-        return _respond(document)
+        """``GET /collections``: one page of the collections that a search finds."""
+        size = COLLECTIONS_LIMIT if limit is None else limit
+        query = collection_query(bbox=bbox, datetime=datetime, q=q, limit=size, token=token)
+        page = await run_in_threadpool(self._repository.list_collections, query)
+        return self._collections(page, "collections", kwargs["request"])
+
+    async def children(self, limit: int | None = PAGE_LIMIT, token: str | None = None, **kwargs: Any) -> Any:
+        """``GET /children``: what the landing page links as child."""
+        query = collection_query(limit=PAGE_LIMIT if limit is None else limit, token=token)
+        page = await run_in_threadpool(self._repository.list_collections, query)
+        return self._collections(page, "children", kwargs["request"])
 
     async def get_collection(self, collection_id: str, **kwargs: Any) -> Any:
         """``GET /collections/{id}``."""
-        document = await self._collection(collection_id)
-        return _respond(_served_collection(document, self._urls(kwargs["request"])))
+        document = await self.collection(collection_id)
+        return respond(served_collection(document, self.urls(kwargs["request"])))
 
     async def get_item(self, item_id: str, collection_id: str, **kwargs: Any) -> Any:
         """``GET /collections/{id}/items/{id}``."""
         document = await run_in_threadpool(self._repository.get_item, collection_id, item_id)
         if document is None:
             raise UnknownError(f"there is no item {item_id!r} in the collection {collection_id!r}")
-        return _respond(_served_item(document, self._urls(kwargs["request"])), GEOJSON)
+        return respond(served_item(document, self.urls(kwargs["request"])), GEOJSON)
 
     async def item_collection(
         self,
@@ -134,17 +155,20 @@ class CatalogClient(AsyncBaseCoreClient):
         **kwargs: Any,
     ) -> Any:
         """``GET /collections/{id}/items``: one page of the items of a collection."""
-        await self._collection(collection_id)
-        query = item_query(collections=[collection_id], bbox=bbox, datetime=datetime, limit=limit, token=token)
         request: Request = kwargs["request"]
-        urls = self._urls(request)
+        await self.collection(collection_id)
+        query = item_query(
+            collections=[collection_id], bbox=bbox, datetime=datetime, limit=limit, token=token, **_asked(kwargs)
+        )
+        urls = self.urls(request)
         here = f"{urls.stac_collection(collection_id)}/items"
         of_collection = {"rel": "collection", "type": JSON, "href": urls.stac_collection(collection_id)}
         return await self._found(
             query,
             urls,
-            [{"rel": "self", "type": GEOJSON, "title": "This page", "href": _same(request, here)}, of_collection],
-            lambda page: _next_get(request, here, page, GEOJSON),
+            [{"rel": "self", "type": GEOJSON, "title": "This page", "href": same(request, here)}, of_collection],
+            lambda page: next_get(request, here, page, GEOJSON),
+            _fields(request, kwargs),
         )
 
     async def get_search(
@@ -155,54 +179,81 @@ class CatalogClient(AsyncBaseCoreClient):
         intersects: Any = None,
         datetime: str | None = None,
         limit: int | None = 10,
-        token: str | None = None,
         **kwargs: Any,
     ) -> Any:
         """``GET /search``."""
+        request: Request = kwargs["request"]
         query = item_query(
             collections=collections, ids=ids, bbox=bbox, intersects=intersects or None, datetime=datetime, limit=limit,
-            token=token,
+            **_asked(kwargs),
         )  # fmt: skip
-        request: Request = kwargs["request"]
-        urls = self._urls(request)
+        urls = self.urls(request)
         here = f"{urls.stac}/search"
-        own = {"rel": "self", "type": GEOJSON, "title": "This page", "href": _same(request, here)}
-        return await self._found(query, urls, [own], lambda page: _next_get(request, here, page, GEOJSON))
+        return await self._found(
+            query,
+            urls,
+            [{"rel": "self", "type": GEOJSON, "title": "This page", "href": same(request, here)}],
+            lambda page: next_get(request, here, page, GEOJSON),
+            _fields(request, kwargs),
+        )
 
     async def post_search(self, search_request: Any, **kwargs: Any) -> Any:
         """``POST /search``: the same with a JSON body."""
         body: Document = search_request.model_dump(mode="json", exclude_none=True)
-        query = item_query(**body)
-        urls = self._urls(kwargs["request"])
+        sent: Document = search_request.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        fields = read_fields(sent["fields"]) if "fields" in sent else None
+        query = item_query(**_asked(body))
+        urls = self.urls(kwargs["request"])
         here = f"{urls.stac}/search"
 
         def following(page: Page) -> list[Document]:
             if page.token is None:
                 return []
             link = {"rel": "next", "type": GEOJSON, "title": "The next page", "href": here, "method": "POST"}
-            return [{**link, "body": {**body, "token": page.token}}]
+            return [{**link, "body": {**sent, "token": page.token}}]
 
-        return await self._found(query, urls, [], following)
+        return await self._found(query, urls, [], following, fields)
 
     async def _found(
-        self, query: ItemQuery, urls: FrontUrls, links: list[Document], following: Callable[[Page], list[Document]]
+        self,
+        query: ItemQuery,
+        urls: FrontUrls,
+        links: list[Document],
+        following: Callable[[Page], list[Document]],
+        fields: Fields | None,
     ) -> Response:
         page = await run_in_threadpool(self._repository.search, query)
         document: Document = {
             "type": "FeatureCollection",
-            "features": [_served_item(found, urls) for found in page.documents],
-            "links": [_root(urls), *links, *following(page)],
-            **_counts(page),
+            "features": [project(served_item(found, urls), fields) for found in page.documents],
+            "links": [root(urls), *links, *following(page)],
+            **counts(page),
         }
-        return _respond(document, GEOJSON)
+        return respond(document, GEOJSON)
 
-    async def _collection(self, identifier: str) -> Document:
+    def _collections(self, page: Page, member: str, request: Request) -> Response:
+        urls = self.urls(request)
+        here = f"{urls.stac}/{member}"
+        document: Document = {
+            member: [served_collection(found, urls) for found in page.documents],
+            "links": [
+                {"rel": "self", "type": JSON, "title": "This page", "href": same(request, here)},
+                root(urls),
+                {**root(urls), "rel": "parent"},
+                *next_get(request, here, page, JSON),
+            ],
+            **counts(page),
+        }
+        return respond(document)
+
+    async def collection(self, identifier: str) -> Document:
+        """Return a collection as it is kept. Raises `UnknownError` where there is none."""
         document = await run_in_threadpool(self._repository.get_collection, identifier)
         if document is None:
             raise UnknownError(f"there is no collection {identifier!r}")
         return document
 
-    def _urls(self, request: Request) -> FrontUrls:
+    def urls(self, request: Request) -> FrontUrls:
         """Return the public addresses.
 
         ``X-Forwarded-*`` is never read here: whether a proxy is trusted is for the web server to decide.
@@ -210,56 +261,14 @@ class CatalogClient(AsyncBaseCoreClient):
         return FrontUrls(self._base_url or str(request.base_url))
 
 
-def _served_collection(document: Document, urls: FrontUrls) -> Document:
-    served = absolute_at(document, urls.base)
-    own = urls.stac_collection(document["id"])
-    served["links"] = [
-        {"rel": "self", "type": JSON, "title": document.get("title") or document["id"], "href": own},
-        _root(urls),
-        {**_root(urls), "rel": "parent"},
-        {"rel": "items", "type": GEOJSON, "title": "Items", "href": f"{own}/items"},
-        *descriptive_links(served),
-    ]
-    return served
+_SEARCHED = frozenset(signature(item_query).parameters)
 
 
-def _served_item(document: Document, urls: FrontUrls) -> Document:
-    served = absolute_at(document, urls.base)
-    collection = urls.stac_collection(document["collection"])
-    own = urls.stac_item(document["collection"], document["id"])
-    served["links"] = [
-        {"rel": "self", "type": GEOJSON, "title": "This item", "href": own},
-        _root(urls),
-        {"rel": "parent", "type": JSON, "title": "Its collection", "href": collection},
-        {"rel": "collection", "type": JSON, "title": "Its collection", "href": collection},
-        *descriptive_links(served),
-    ]
-    return served
+def _asked(parameters: Document) -> Document:
+    """Return what a search asks, without the parameters that are for others."""
+    return {name: value for name, value in parameters.items() if name in _SEARCHED}
 
 
-def _root(urls: FrontUrls) -> Document:
-    return {"rel": "root", "type": JSON, "title": "The catalogue", "href": f"{urls.stac}/"}
-
-
-def _counts(page: Page) -> Document:
-    counted = {"numberReturned": len(page.documents)}
-    return counted if page.matched is None else {**counted, "numberMatched": page.matched}
-
-
-def _same(request: Request, address: str) -> str:
-    """Return the public address of the request itself, with its query."""
-    pairs = request.query_params.multi_items()
-    return f"{address}?{urlencode(pairs, quote_via=quote)}" if pairs else address
-
-
-def _next_get(request: Request, address: str, page: Page, media_type: str) -> list[Document]:
-    """Return the link to the next page: the same query with its token, or nothing on the last page."""
-    if page.token is None:
-        return []
-    pairs = [(name, value) for name, value in request.query_params.multi_items() if name != "token"]
-    href = f"{address}?{urlencode([*pairs, ('token', page.token)], quote_via=quote)}"
-    return [{"rel": "next", "type": media_type, "title": "The next page", "href": href, "method": "GET"}]
-
-
-def _respond(document: Document, media_type: str = JSON) -> Response:
-    return Response(orjson.dumps(document), media_type=media_type)
+def _fields(request: Request, parameters: Document) -> Fields | None:
+    """Return the fields of a GET request: an empty list is not the same as none."""
+    return read_fields(parameters.get("fields") or []) if "fields" in request.query_params else None

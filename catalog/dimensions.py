@@ -73,7 +73,7 @@ def _dimension(axis: Axis, cube: Datacube) -> dict[str, Any]:
             return _horizontal(axis, cube)
         case AxisKind.Z:
             return _vertical(axis)
-        case AxisKind.CUSTOM:
+        case _:
             return _additional(axis)
 
 

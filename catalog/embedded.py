@@ -4,8 +4,9 @@ The file is in WAL mode: readers never wait, one writer at a time. ``synchronous
 commit and makes a committed harvest survive a power failure; a catalogue is written seldom. A transaction that a
 killed process left behind is rolled back by the next one that opens the file. It must lie on a local disk.
 
-Items are found through an R*Tree (space), an index on time, or the names; exact geometries are compared by GEOS only
-where an item's footprint is not its bounding box.
+Items are found through an R*Tree (space), an index on time, or the names (`catalog.plans`); exact geometries are
+compared by GEOS only where an item's footprint is not its bounding box. A search that runs for longer than
+`SEARCH_SECONDS` is stopped.
 """
 
 from __future__ import annotations
@@ -20,13 +21,21 @@ from pathlib import Path
 
 import orjson
 
-from catalog import tables, tokens
+from catalog import sql_functions, tables, tokens
 from catalog.document import Document
-from catalog.footprints import intersects
-from catalog.repository import MATCHED_LIMIT, Heading, ItemQuery, Page
-from plugins.datacube.errors import BusyError, IsoplethError, StorageError, UnknownError
+from catalog.filter_sql import near_box
+from catalog.filter_values import Sql
+from catalog.plans import any_word, plan, where, within_period
+from catalog.repository import MATCHED_LIMIT, CollectionQuery, Heading, ItemQuery, Page
+from catalog.sorting import order_of
+from plugins.datacube.errors import BusyError, InvalidQueryError, IsoplethError, StorageError, UnknownError
 
 BUSY_SECONDS = 30.0
+SEARCH_SECONDS = 10.0
+SAMPLES = 200
+"""Items that are looked at to tell by what can be filtered."""
+_STEPS = 10_000
+"""Of SQLite's virtual machine between two looks at the clock."""
 
 
 class EmbeddedRepository:
@@ -83,16 +92,26 @@ class EmbeddedRepository:
         """Return a collection, or None."""
         return self._document("select json from collections where id = ?", collection)
 
-    def list_collections(self, limit: int, token: str | None = None) -> Page:
+    def list_collections(self, query: CollectionQuery) -> Page:
         """Return a page of collections, by id."""
-        after = tokens.read(token, (str,))[0] if token else ""
+        conditions = within_period(query.start, query.end)
+        if query.boxes is not None:
+            near = [near_box(box) for box in query.boxes]
+            text = " or ".join(part.text for part in near)
+            conditions.append(Sql(f"({text})", tuple(value for part in near for value in part.values)))
+        if query.words:
+            conditions.append(any_word(query.words))
+        after = tokens.read(query.token, ((str,),))[0] if query.token else ""
+        matching, values = where(conditions)
+        following, page_values = where([Sql("id > ?", (after,)), *conditions])
         with self._reading() as connection:
             rows = connection.execute(
-                "select id, json from collections where id > ? order by id limit ?", (after, limit + 1)
+                f"select id, json from collections{following} order by id limit ?",  # noqa: S608
+                (*page_values, query.limit + 1),
             ).fetchall()
-            matched = connection.execute("select count(*) from collections").fetchone()[0]
-        following = tokens.write((rows[limit - 1][0],)) if len(rows) > limit else None
-        return Page(tuple(orjson.loads(text) for _, text in rows[:limit]), following, matched)
+            matched = connection.execute(f"select count(*) from collections{matching}", values).fetchone()[0]  # noqa: S608
+        token = tokens.write((rows[query.limit - 1][0],)) if len(rows) > query.limit else None
+        return Page(tuple(orjson.loads(text) for _, text in rows[: query.limit]), token, matched)
 
     def headings(self) -> tuple[Heading, ...]:
         """Return id and title of every collection, by id."""
@@ -134,25 +153,35 @@ class EmbeddedRepository:
             return connection.execute(statement, (collection, item)).rowcount > 0
 
     def search(self, query: ItemQuery) -> Page:
-        """Return a page of items, the latest first."""
-        where, values = tables.conditions(query)
-        page_where, page_values = list(where), list(values)
-        if query.token:
-            start, pk = tokens.read(query.token, (int, int))
-            page_where.append("t0 <= ? and (t0 < ? or pk < ?)")
-            page_values += [start, start, pk]
-        with self._reading() as connection:
+        """Return a page of items in their order, the latest first where none is asked."""
+        order = order_of(query.sort)
+        following = order.after(query.token) if query.token else []
+        with self._reading() as connection, _bounded(connection):
+            found = plan(connection, query)
+            matching, values = found.where([])
+            page, page_values = found.where(following)
+            ordered = order.clause(indexed=not found.by_place)
             rows = connection.execute(
-                f"select t0, pk, json from items{tables.where(page_where)} order by t0 desc, pk desc limit ?",  # noqa: S608
+                f"select {order.selected}, json from items{page}{ordered} limit ?",  # noqa: S608
                 (*page_values, query.limit + 1),
             ).fetchall()
             matched = connection.execute(
-                f"select count(*) from (select 1 from items{tables.where(where)} limit ?)",  # noqa: S608
+                f"select count(*) from (select 1 from items{matching} limit ?)",  # noqa: S608
                 (*values, MATCHED_LIMIT + 1),
             ).fetchone()[0]
-        following = tokens.write(rows[query.limit - 1][:2]) if len(rows) > query.limit else None
-        documents = tuple(orjson.loads(text) for _, _, text in rows[: query.limit])
-        return Page(documents, following, matched if matched <= MATCHED_LIMIT else None)
+        token = order.token(rows[query.limit - 1][:-1]) if len(rows) > query.limit else None
+        documents = tuple(orjson.loads(row[-1]) for row in rows[: query.limit])
+        return Page(documents, token, matched if matched <= MATCHED_LIMIT else None)
+
+    def samples(self, collection: str | None) -> Sequence[Document]:
+        """Return the properties of some items: the latest of a collection, or the last of every collection."""
+        if collection is None:
+            statement = "select props from items where pk in (select max(pk) from items group by collection) limit ?"
+        else:
+            statement = "select props from items where collection = ? order by t0 desc, pk desc limit ?"
+        values = (SAMPLES,) if collection is None else (collection, SAMPLES)
+        with self._reading() as connection:
+            return tuple(orjson.loads(text) for (text,) in connection.execute(statement, values))
 
     def close(self) -> None:
         """Close the pooled connections; the repository cannot be used any more."""
@@ -220,7 +249,7 @@ class EmbeddedRepository:
         try:
             connection.execute("pragma foreign_keys = on")
             connection.execute("pragma synchronous = full")
-            connection.create_function("footprint_intersects", 2, intersects, deterministic=True)
+            sql_functions.register(connection)
         except sqlite3.Error:
             connection.close()
             raise
@@ -235,8 +264,8 @@ class EmbeddedRepository:
                 version = connection.execute("pragma user_version").fetchone()[0]
                 if version > tables.SCHEMA_VERSION:
                     raise StorageError("the catalogue was written by a later version of this software")
-                if version == 0:
-                    for statement in tables.creation():
+                if version < tables.SCHEMA_VERSION:
+                    for statement in tables.creation(version):
                         connection.execute(statement)
                     connection.execute(f"pragma user_version = {tables.SCHEMA_VERSION}")
                 connection.execute("commit")
@@ -244,6 +273,24 @@ class EmbeddedRepository:
                 if connection.in_transaction:
                     connection.execute("rollback")
                 raise
+
+
+@contextmanager
+def _bounded(connection: sqlite3.Connection) -> Iterator[None]:
+    """Stop what the connection does after `SEARCH_SECONDS`; a filter that SQLite cannot take is the client's error."""
+    deadline = time.monotonic() + SEARCH_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_INTERRUPT:
+            raise BusyError("the search takes too long; ask for a smaller box, period or filter") from error
+        if code == sqlite3.SQLITE_ERROR and any(sign in str(error) for sign in ("stack overflow", "too large")):
+            raise InvalidQueryError("filter", "the filter is nested too deep", "a simpler filter") from error
+        raise
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 _inherited: list[sqlite3.Connection] = []

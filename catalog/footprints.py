@@ -31,6 +31,35 @@ class Footprint:
     start: int
     """Microseconds since 1970, UTC."""
     end: int
+    instant: int
+    """The item's ``datetime``, or its start where it has none."""
+
+
+OPEN_START, OPEN_END = -(1 << 62), 1 << 62
+"""Microseconds that stand for an interval's open ends."""
+
+
+def extent_of_collection(collection: Document) -> tuple[Box | None, int, int]:
+    """Read the whole box (west > east where it crosses the antimeridian) and the period of a collection.
+
+    What is missing or wrong is not an error, since a collection need not be found by it: no box, or an open end.
+    """
+    extent = collection.get("extent")
+    spatial, temporal = (extent.get("spatial"), extent.get("temporal")) if isinstance(extent, dict) else (None, None)
+    box: Box | None = None
+    ends: list[int] = [OPEN_START, OPEN_END]
+    try:
+        parts = split(spatial["bbox"][0])  # type: ignore[index]
+        box = (parts[0][0], parts[0][1], parts[-1][2], parts[0][3])
+    except (ValueError, TypeError, KeyError, IndexError):
+        pass
+    try:
+        for which, text in enumerate(temporal["interval"][0]):  # type: ignore[index]
+            if text is not None and which < 2:
+                ends[which] = microseconds(text)
+    except (ValueError, TypeError, KeyError, IndexError):
+        pass
+    return box, ends[0], ends[1]
 
 
 def footprint_of(item: Document) -> Footprint:
@@ -46,9 +75,10 @@ def footprint_of(item: Document) -> Footprint:
     first, last = properties.get("start_datetime") or instant, properties.get("end_datetime") or instant
     if not first or not last:
         raise InvalidQueryError("datetime", f"the item {item.get('id')!r} has no date", "datetime, or start and end")
+    times = (microseconds(first), microseconds(last), microseconds(instant or first))
     geometry = item.get("geometry")
     if geometry is None:
-        return Footprint((), None, False, microseconds(first), microseconds(last))
+        return Footprint((), None, False, *times)
     try:
         exact = shape(geometry)
         bounds = item.get("bbox") or list(exact.bounds)
@@ -57,7 +87,7 @@ def footprint_of(item: Document) -> Footprint:
         wkb = shapely.to_wkb(exact)
     except (ShapelyError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise InvalidQueryError("geometry", f"the item {item.get('id')!r} has no valid geometry") from error
-    return Footprint(boxes, wkb, is_box, microseconds(first), microseconds(last))
+    return Footprint(boxes, wkb, is_box, *times)
 
 
 def microseconds(text: str) -> int:

@@ -18,6 +18,28 @@ MATCHED_LIMIT = 10_000
 """Items are counted up to here; beyond it, counting would cost more than the page itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One property to sort by: ``id``, ``collection``, ``datetime`` or a name of the item's properties."""
+
+    name: str
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionQuery:
+    """What a collection must satisfy, and which page is wanted."""
+
+    boxes: tuple[Box, ...] | None = None
+    """As in `ItemQuery`; the collection's whole box meets any of them."""
+    start: int | None = None
+    end: int | None = None
+    words: tuple[str, ...] = ()
+    """In folded case: any of them stands in id, title, description or keywords."""
+    limit: int = 10
+    token: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemQuery:
     """What an item must satisfy, and which page is wanted. Conditions that are None are not asked."""
@@ -34,6 +56,12 @@ class ItemQuery:
     """The item's times end at or after this: microseconds since 1970, UTC."""
     end: int | None = None
     """The item's times begin at or before this."""
+    words: tuple[str, ...] = ()
+    """In folded case: any of them stands in id, title, description or keywords."""
+    filter: Document | bool | None = None
+    """CQL2 JSON of bounded size and nesting (`catalog.filter_text`)."""
+    sort: tuple[SortKey, ...] = ()
+    """The latest first where there is none; items without the property come last."""
     limit: int = 10
     token: str | None = None
     """Where to go on, from the page before."""
@@ -81,7 +109,7 @@ class Repository(Protocol):
         """Return a collection, or None."""
         ...
 
-    def list_collections(self, limit: int, token: str | None = None) -> Page:
+    def list_collections(self, query: CollectionQuery) -> Page:
         """Return a page of collections, by id. Raises `InvalidQueryError` for a token that this store never gave."""
         ...
 
@@ -113,7 +141,15 @@ class Repository(Protocol):
         ...
 
     def search(self, query: ItemQuery) -> Page:
-        """Return a page of items, the latest first. Raises `InvalidQueryError` for a token it never gave."""
+        """Return a page of items.
+
+        Raises `InvalidQueryError` for a token it never gave, for a filter that is none and a key that is no property,
+        and `BusyError` where the search takes too long.
+        """
+        ...
+
+    def samples(self, collection: str | None) -> Sequence[Document]:
+        """Return the properties of some items: the latest of a collection, or the last of every collection."""
         ...
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """What did the client of a STAC search ask for, once every text has become a typed value?
 
-STAC API 1.0.0, item-search: ``bbox``, ``datetime``, ``intersects``, ``ids``, ``collections``, ``limit``, ``token``.
-Input is capped in size before a native parser sees it.
+STAC API 1.0.0, item-search: ``bbox``, ``datetime``, ``intersects``, ``ids``, ``collections``, ``limit``, ``token``, and
+its extensions ``filter``, ``sortby``, ``query`` and ``q``. Input is capped in size before a native parser sees it.
 """
 
 from __future__ import annotations
@@ -10,30 +10,27 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import shapely
 from fastapi import HTTPException
-from shapely.errors import ShapelyError
-from shapely.geometry import shape
 from stac_fastapi.types.rfc3339 import str_to_interval
 
+from catalog.document import Document
 from catalog.extents import Box
+from catalog.filter_text import read_filter
 from catalog.footprints import since_epoch, split
-from catalog.repository import ItemQuery
+from catalog.geometries import read_geometry
+from catalog.legacy_query import read_query
+from catalog.repository import CollectionQuery, ItemQuery, SortKey
 from plugins.datacube.errors import InvalidQueryError
 
 PAGE_LIMIT = 1_000
 """A page has at most so many documents; a larger limit is cut to it (OGC API - Features, /rec/core/fc-limit)."""
 NAMES_LIMIT = 1_000
 NAME_LENGTH = 1_024
-TEXT_LIMIT = 100_000
-POSITIONS_LIMIT = 10_000
-_DEPTH_LIMIT = 8
+SORT_LIMIT = 5
+WORDS_LIMIT = 20
 VALID_DATETIME = "an RFC 3339 date such as 2020-01-01T00:00:00Z, or two separated by '/', '..' for an open end"
 VALID_BBOX = "west,south,east,north in degrees, with south <= north (west > east crosses the antimeridian)"
-_GEOMETRIES = frozenset(
-    {"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection"}
-)
 
 
 def item_query(
@@ -45,6 +42,12 @@ def item_query(
     datetime: str | None = None,
     limit: int | None = None,
     token: str | None = None,
+    filter_expr: str | Document | None = None,
+    filter_lang: str | None = None,
+    filter_crs: str | None = None,
+    query: str | Document | None = None,
+    sortby: Sequence[str | Document] | None = None,
+    q: Sequence[str] | None = None,
 ) -> ItemQuery:
     """Return the typed query.
 
@@ -62,6 +65,14 @@ def item_query(
         Default 10, at most `PAGE_LIMIT`.
     token : str, optional
         Of a ``next`` link.
+    filter_expr, filter_lang, filter_crs : optional
+        ``filter``, ``filter-lang`` and ``filter-crs`` (CQL2).
+    query : str or dict, optional
+        The legacy query extension: an object, or its JSON.
+    sortby : sequence, optional
+        Names with ``+`` or ``-`` before them, or objects of ``field`` and ``direction``.
+    q : sequence of str, optional
+        Words or phrases; any of them.
 
     Raises
     ------
@@ -71,7 +82,7 @@ def item_query(
     if bbox is not None and intersects is not None:
         raise InvalidQueryError("intersects", "bbox and intersects cannot be asked together", "one of the two")
     boxes = None if bbox is None else _boxes(bbox)
-    geometry = None if intersects is None else _geometry(intersects)
+    geometry = None if intersects is None else read_geometry("intersects", intersects)
     if geometry is not None:
         boxes = split(shapely.bounds(geometry).tolist())
     start, end = (None, None) if datetime is None else interval(datetime)
@@ -82,8 +93,27 @@ def item_query(
         geometry=None if geometry is None else shapely.to_wkb(geometry),
         start=start,
         end=end,
+        words=_words(q),
+        filter=_conditions(filter_expr, filter_lang, filter_crs, query),
+        sort=_sort(sortby),
         limit=page_size(limit, 10),
         token=token or None,
+    )
+
+
+def collection_query(
+    *,
+    bbox: Sequence[float] | None = None,
+    datetime: str | None = None,
+    q: Sequence[str] | None = None,
+    limit: int,
+    token: str | None = None,
+) -> CollectionQuery:
+    """Return the typed query of a search for collections; parameters and errors as in `item_query`."""
+    start, end = (None, None) if datetime is None else interval(datetime)
+    boxes = None if bbox is None else _boxes(bbox)
+    return CollectionQuery(
+        boxes=boxes, start=start, end=end, words=_words(q), limit=page_size(limit, limit), token=token or None
     )
 
 
@@ -122,54 +152,6 @@ def _boxes(bbox: Sequence[float]) -> tuple[Box, ...]:
     return split((west, south, east, north))
 
 
-def _geometry(given: str | dict[str, Any]) -> shapely.Geometry:
-    valid = f"a valid GeoJSON geometry of at most {POSITIONS_LIMIT} positions"
-    wrong = InvalidQueryError("intersects", "the value of intersects is not a valid GeoJSON geometry", valid)
-    document: Any = given
-    if isinstance(given, str):
-        if len(given) > TEXT_LIMIT:
-            raise InvalidQueryError("intersects", "the geometry is too long", valid)
-        try:
-            document = orjson.loads(given)
-        except ValueError as error:
-            raise wrong from error
-    try:
-        if _positions(document, 0) > POSITIONS_LIMIT:
-            raise InvalidQueryError("intersects", "the geometry has too many positions", valid)
-        geometry = shape(document)
-        good = (
-            not geometry.is_empty
-            and geometry.is_valid
-            and all(math.isfinite(edge) for edge in shapely.bounds(geometry).tolist())
-        )
-    except (ShapelyError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        if isinstance(error, InvalidQueryError):
-            raise
-        raise wrong from error
-    if not good:
-        raise wrong
-    return geometry
-
-
-def _positions(document: Any, depth: int) -> int:
-    """Count the numbers of a geometry, refusing what is no geometry or nests too deep."""
-    if depth > _DEPTH_LIMIT or not isinstance(document, dict) or document.get("type") not in _GEOMETRIES:
-        raise ValueError
-    if document["type"] == "GeometryCollection":
-        return sum(_positions(part, depth + 1) for part in document["geometries"])
-    return _count(document["coordinates"], 0)
-
-
-def _count(coordinates: Any, depth: int) -> int:
-    if not isinstance(coordinates, (list, tuple)) or depth > 4:
-        raise ValueError
-    if coordinates and not isinstance(coordinates[0], (list, tuple)):
-        if any(isinstance(part, (list, tuple, str, bool)) for part in coordinates):
-            raise ValueError
-        return 1
-    return sum(_count(part, depth + 1) for part in coordinates)
-
-
 def _names(parameter: str, names: Sequence[str] | None) -> tuple[str, ...] | None:
     if not names:
         return None
@@ -183,3 +165,46 @@ def _names(parameter: str, names: Sequence[str] | None) -> tuple[str, ...] | Non
         if not fits:
             raise InvalidQueryError(parameter, "one of the names cannot be an id", f"at most {NAME_LENGTH} bytes each")
     return tuple(names)
+
+
+def _conditions(
+    filter_expr: str | Document | None, language: str | None, crs: str | None, query: str | Document | None
+) -> Document | bool | None:
+    """Return filter and legacy query as one filter; None where neither is asked."""
+    asked = [] if filter_expr in (None, "") else [read_filter(filter_expr, language, crs)]
+    if query:
+        asked.append(read_query(query))
+    if not asked:
+        return None
+    return asked[0] if len(asked) == 1 else {"op": "and", "args": asked}
+
+
+def _sort(sortby: Sequence[str | Document] | None) -> tuple[SortKey, ...]:
+    """Return the keys, each property once."""
+    if not sortby:
+        return ()
+    valid = f"at most {SORT_LIMIT} properties, such as -datetime,+id"
+    if len(sortby) > SORT_LIMIT:
+        raise InvalidQueryError("sortby", "there are too many properties to sort by", valid)
+    keys: dict[str, SortKey] = {}
+    for given in sortby:
+        if isinstance(given, str):
+            # A plus sign that a client does not encode arrives as a space.
+            name, descending = given.strip().lstrip("+-"), given.strip().startswith("-")
+        else:
+            name, descending = str(given.get("field", "")), given.get("direction") == "desc"
+        if not name:
+            raise InvalidQueryError("sortby", "sortby has an empty name", valid)
+        keys.setdefault(name, SortKey(name, descending))
+    return tuple(keys.values())
+
+
+def _words(q: Sequence[str] | None) -> tuple[str, ...]:
+    if not q:
+        return ()
+    words = [word.strip().strip('"').casefold() for word in q]
+    words = [word for word in words if word]
+    names = _names("q", words) or ()
+    if len(names) > WORDS_LIMIT:
+        raise InvalidQueryError("q", "there are too many words", f"at most {WORDS_LIMIT} words or phrases")
+    return tuple(dict.fromkeys(names))

@@ -13,10 +13,11 @@ import orjson
 
 from plugins.datacube.errors import InvalidQueryError
 
-TOKEN_LIMIT = 1_024
+TOKEN_LIMIT = 12_000
 _INT64 = 1 << 63
 
-type Key = tuple[str | int, ...]
+type Part = str | int | float | None
+type Key = tuple[Part, ...]
 
 
 def write(key: Key) -> str:
@@ -24,15 +25,15 @@ def write(key: Key) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(list(key))).rstrip(b"=").decode("ascii")
 
 
-def read(token: str, kinds: tuple[type[str | int], ...]) -> Key:
+def read(token: str, kinds: tuple[tuple[type, ...], ...]) -> Key:
     """Return the sort key of a token.
 
     Parameters
     ----------
     token : str
         From a client.
-    kinds : tuple of type
-        The types that the key must have.
+    kinds : tuple of tuple of type
+        The types that each part of the key may have.
 
     Raises
     ------
@@ -41,7 +42,7 @@ def read(token: str, kinds: tuple[type[str | int], ...]) -> Key:
 
     Examples
     --------
-    >>> read(write((5, "a")), (int, str))
+    >>> read(write((5, "a")), ((int,), (str, int)))
     (5, 'a')
     """
     wrong = InvalidQueryError("token", "the token is not one of this server", "the token of a 'next' link, unchanged")
@@ -51,7 +52,9 @@ def read(token: str, kinds: tuple[type[str | int], ...]) -> Key:
         key = orjson.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError) as error:
         raise wrong from error
-    if not isinstance(key, list) or [type(part) for part in key] != list(kinds):
+    if not isinstance(key, list) or len(key) != len(kinds):
+        raise wrong
+    if any(type(part) not in allowed for part, allowed in zip(key, kinds, strict=True)):
         raise wrong
     if any(isinstance(part, int) and not -_INT64 <= part < _INT64 for part in key):
         raise wrong

@@ -146,3 +146,6 @@ QUERY_TYPES: dict[str, type[Position | Radius | Area | Cube | Trajectory | Corri
     "corridor": Corridor,
 }
 """The query types that are answered, by their name in the path."""
+
+UNGRIDDED: frozenset[str] = frozenset({"position", "trajectory"})
+"""The query types whose answers are points or paths, not grids."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from plugins.datacube.coverage import Coverage
 from plugins.datacube.errors import InvalidQueryError, NotAcceptableError
+from plugins.datacube.query import UNGRIDDED
 from plugins.formats import arrow_table, covjson, csv_text, geojson, geotiff, netcdf, quicklook, zipped_zarr
 from plugins.formats.accept import parse_accept, preferred
 
@@ -102,6 +103,12 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
     {known.key: known for known in (*_ALWAYS, *(_WITH_PYARROW if arrow_table.AVAILABLE else ()))}
 )
 """By key, the default first."""
+
+
+def formats_for(query_type: str) -> tuple[str, ...]:
+    """Return the keys of the formats in which a query is answered: rasters and pictures only where it gives a grid."""
+    gridded = query_type not in UNGRIDDED
+    return tuple(key for key, known in FORMATS.items() if gridded or not known.grids_only)
 
 
 REMEMBERED: Final = 512

@@ -20,7 +20,7 @@ from plugins.datacube.parse import CRS_NAMES, OTHER_PARAMETERS, parse_query
 from plugins.datacube.plan import ReadPlan, plan_query
 from plugins.datacube.query import QUERY_TYPES
 from plugins.datacube.read import read
-from plugins.formats.table import FORMATS, Format, negotiate
+from plugins.formats.table import FORMATS, Format, formats_for, negotiate
 from plugins.jobs.child import Report
 from plugins.jobs.job import Outcome
 from plugins.processes.process import Prepared
@@ -61,7 +61,7 @@ DESCRIPTION: Final[Mapping[str, Any]] = {
         "a custom dimension of the collection (a member, a step) is an input by its own name, or a member of "
         "'dimensions'. A query that is too large for an immediate answer can be run as a job."
     ),
-    "keywords": ["subset", "EDR", *QUERY_TYPES, "NetCDF", "CSV", "CoverageJSON", "Zarr"],
+    "keywords": ["subset", "EDR", *QUERY_TYPES, *FORMATS],
     "jobControlOptions": ["sync-execute", "async-execute", "dismiss"],
     "outputTransmission": ["value", "reference"],
     "inputs": {
@@ -254,7 +254,7 @@ def run(
             cancel.raise_if_cancelled()
             file.write(part)
     name = f"{opened.cube.id}-{inputs['query']}.{written_as.extension}"
-    return Outcome(path, written_as.media_type, name)
+    return Outcome(path, written_as.content_type, name)
 
 
 def _plan(inputs: Mapping[str, Any], library: Library) -> tuple[OpenDatacube, ReadPlan]:
@@ -302,10 +302,12 @@ def edr_parameters(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 def _format(inputs: Mapping[str, Any]) -> Format:
     try:
-        return negotiate(inputs.get("format") or DEFAULT_FORMAT, None)
+        return negotiate(inputs.get("format") or DEFAULT_FORMAT, None, formats_for(inputs["query"]))
     except InvalidQueryError as error:
         given = str(inputs.get("format"))[:64]
-        raise InvalidQueryError("format", f"{given!r} is not a format of this process", error.valid) from error
+        raise InvalidQueryError(
+            "format", f"{given!r} is not a format of a {inputs['query']} query", error.valid
+        ) from error
 
 
 def _text(value: object) -> str:

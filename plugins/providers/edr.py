@@ -55,15 +55,16 @@ from plugins.datacube.parse import parse_query
 from plugins.datacube.plan import plan_query
 from plugins.datacube.read import read
 from plugins.formats import covjson
-from plugins.formats.formatter import CoverageResult, CSVFormatter, NetCDFFormatter, ZarrFormatter
+from plugins.formats.formatter import FORMATTERS, CoverageResult
 from plugins.formats.referencing import parameter as covjson_parameter
+from plugins.formats.table import formats_for
 
 OPTIONS: Final = frozenset({"id", "sparse", "storage_options", "crs", "limits"})
 """Keys of ``options`` in the provider's definition; ``limits`` has the fields of `plugins.datacube.limits.Limits`."""
 COVERAGEJSON_FORMATS: Final = frozenset({None, "", "json", "html"})
 """pygeoapi's names of the formats that it makes from the CoverageJSON dictionary itself."""
-FORMATTER_KEYS: Final = tuple(formatter.key.lower() for formatter in (NetCDFFormatter, CSVFormatter, ZarrFormatter))
-"""pygeoapi's names of the formats that our formatters write."""
+WRITTEN: Final = frozenset(formatter.key for formatter in FORMATTERS)
+"""The formats that our formatters write."""
 JSON_TYPES: Final = {"f": "number", "i": "integer", "u": "integer", "b": "integer"}
 """NumPy kind by JSON Schema type; anything else is ``string``."""
 LENGTHS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -210,8 +211,10 @@ class DatacubeEDRProvider(WithoutInstances, BaseEDRProvider):  # type: ignore[mi
         form = arguments.get("format_")
         cube = self.opened.cube
         with provider_errors():
-            if form not in COVERAGEJSON_FORMATS and form not in FORMATTER_KEYS:
-                valid = ", ".join(("json", "html", *FORMATTER_KEYS))
+            # pygeoapi's names of them are in lower case.
+            written = [key.lower() for key in formats_for(query_type) if key in WRITTEN]
+            if form not in COVERAGEJSON_FORMATS and form not in written:
+                valid = ", ".join(("json", "html", *written))
                 raise InvalidQueryError("f", f"EDR answers have no format {str(form)[:32]!r}", valid)
             if cube.unsupported is not None:
                 raise UnsupportedDatasetError(cube.unsupported)

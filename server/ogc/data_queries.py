@@ -14,12 +14,10 @@ from plugins.datacube.axes import AxisKind
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.distance import LENGTH_UNITS, height_units
 from plugins.datacube.query import QUERY_TYPES
-from plugins.formats.table import FORMATS
+from plugins.formats.table import FORMATS, formats_for
 
 OUTPUT_FORMATS = tuple(FORMATS)
 DEFAULT_OUTPUT_FORMAT = "CoverageJSON"
-UNGRIDDED = frozenset({"position", "trajectory"})
-"""The queries whose answers are points or paths, not grids."""
 QUERY_TITLES = {
     "position": "Values at one or more points",
     "radius": "Values of the cells within a distance of a point",
@@ -45,12 +43,6 @@ def query_types(cube: Datacube) -> tuple[str, ...]:
     return () if cube.unsupported is not None else tuple(QUERY_TYPES)
 
 
-def output_formats(query_type: str) -> tuple[str, ...]:
-    """Return the formats in which a query is answered: rasters and pictures only where the answer is a grid."""
-    gridded = query_type not in UNGRIDDED
-    return tuple(name for name, form in FORMATS.items() if gridded or not form.grids_only)
-
-
 def query_url(cube: Datacube, urls: FrontUrls, query_type: str) -> str:
     """Return the address of a query of a collection."""
     return f"{urls.collection(cube.id)}/{query_type}"
@@ -72,7 +64,7 @@ def query_link(cube: Datacube, urls: FrontUrls, query_type: str) -> dict[str, An
         "title": QUERY_TITLES[query_type],
         "query_type": query_type,
         "coords": {"description": COORDS[query_type]},
-        "output_formats": list(output_formats(query_type)),
+        "output_formats": list(formats_for(query_type)),
         "default_output_format": DEFAULT_OUTPUT_FORMAT,
         "crs_details": [{"crs": name, "wkt": cube.grid.crs_wkt} for name in crs_names(cube)],
     }

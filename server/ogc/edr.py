@@ -21,10 +21,10 @@ from plugins.datacube.limits import admit
 from plugins.datacube.parse import PARAMETER_NAMES, parse_query
 from plugins.datacube.plan import ReadPlan, plan_query
 from plugins.datacube.read import read
-from plugins.formats.table import Format, negotiate
+from plugins.formats.table import Format, formats_for, negotiate
 from server.ogc.arguments import query_arguments
 from server.ogc.collections import find
-from server.ogc.data_queries import output_formats, query_types
+from server.ogc.data_queries import query_types
 from server.ogc.documents import CACHE_CONTROL, not_modified, weak_etag
 from server.ogc.messages import OgcRequest, OgcResponse
 from server.ogc.service import OgcService
@@ -95,7 +95,7 @@ def edr_query(service: OgcService, request: OgcRequest, collection_id: str, quer
         reason = f": {cube.unsupported}" if cube.unsupported else ""
         raise UnknownError(f"the collection {cube.id!r} has no {query_type[:32]!r} query{reason}")
     arguments = query_arguments(request)
-    form = negotiate(arguments.pop("f", None), request.accept, output_formats(query_type))
+    form = negotiate(arguments.pop("f", None), request.accept, formats_for(query_type))
     query = parse_query(query_type, arguments, cube)
     todo = plan_query(cube, query)
     etag = query_etag(cube, query_type, arguments, form)

@@ -12,8 +12,9 @@ from typing import Any
 
 from catalog.links import FrontUrls
 from plugins.datacube.library import OpenDatacube
+from plugins.formats.table import formats_for
 from server.ogc.collection_filter import MAX_LIMIT
-from server.ogc.data_queries import DEFAULT_OUTPUT_FORMAT, OUTPUT_FORMATS, output_formats
+from server.ogc.data_queries import DEFAULT_OUTPUT_FORMAT, OUTPUT_FORMATS
 from server.ogc.documents import document_arguments, document_response
 from server.ogc.messages import OgcRequest, OgcResponse
 from server.ogc.openapi_queries import TEXT, body_schemas, data_response, query_paths
@@ -97,7 +98,7 @@ def openapi_document(
             "responses": {**RESPONSES, "data": data_response()},
             "parameters": {
                 "f": format_parameter(OUTPUT_FORMATS, DEFAULT_OUTPUT_FORMAT),
-                "fPlaces": format_parameter(output_formats("position"), DEFAULT_OUTPUT_FORMAT),
+                "fPlaces": format_parameter(formats_for("position"), DEFAULT_OUTPUT_FORMAT),
                 "fDocument": query_parameter(
                     "f", "The format of the document.", {"type": "string", "enum": ["json", "html"], "default": "json"}
                 ),

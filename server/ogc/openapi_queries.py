@@ -16,13 +16,12 @@ from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.distance import LENGTH_UNITS, height_units
 from plugins.datacube.parse import PLACES
-from plugins.formats.table import FORMATS, Format
+from plugins.datacube.query import UNGRIDDED
+from plugins.formats.table import FORMATS, Format, formats_for
 from server.ogc.data_queries import (
     COORDS,
     QUERY_TITLES,
-    UNGRIDDED,
     crs_names,
-    output_formats,
     query_types,
 )
 from server.ogc.openapi_schemas import OBJECT, STRING, parameter, query_parameter, response, schema
@@ -114,7 +113,7 @@ def body_schema(cube: Datacube, query_type: str) -> dict[str, Any]:
     return {
         "type": "object",
         "required": [one["name"] for one in parameters if one["required"]],
-        "properties": {**fields, "f": {"type": "string", "enum": list(output_formats(query_type))}},
+        "properties": {**fields, "f": {"type": "string", "enum": list(formats_for(query_type))}},
         "additionalProperties": False,
     }
 

@@ -33,7 +33,7 @@ def make_axes() -> dict[str, Axis]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_cube() -> Callable[..., Datacube]:
     """A cube by hand: five axes, one parameter; every part can be replaced."""
 

@@ -115,6 +115,9 @@ def test_the_landing_page(client: Browser, validate: Callable[[Mapping[str, Any]
         "search": [f"{base}/search", f"{base}/search"],
         "service-desc": [f"{base}/api"],
         "related": ["http://testhost:8123/ogc"],
+        "children": [f"{base}/children"],
+        "http://www.opengis.net/def/rel/ogc/1.0/queryables": [f"{base}/queryables"],
+        "http://www.opengis.net/def/rel/ogc/1.0/sortables": [f"{base}/sortables"],
         "child": [f"{base}/collections/{name}" for name in ("europe", "mask", "orca", "pacific")],
     }
     assert {rel: [link["href"] for link in links(document, rel)] for rel in wanted} == wanted
@@ -276,7 +279,19 @@ def test_conformance_is_the_landing_page_s(client: Browser) -> None:
     document = client.get("/stac/conformance").json()
     assert document["conformsTo"] == client.get("/stac/").json()["conformsTo"]
     assert "https://api.stacspec.org/v1.0.0/item-search" in document["conformsTo"]
-    assert not any(word in uri for uri in document["conformsTo"] for word in ("filter", "sort", "fields", "query"))
+    assert "https://api.stacspec.org/v1.0.0-rc.2/item-search#filter" in document["conformsTo"]
+    # pystac-client looks for the first, the specification in force is the second.
+    assert "https://api.stacspec.org/v1.0.0/item-search#sort" in document["conformsTo"]
+    assert "https://api.stacspec.org/v1.1.0/item-search#sort" in document["conformsTo"]
+    # What is not offered is not claimed: no transactions, no aggregation, no filter and order of collections.
+    absent = (
+        "transaction",
+        "aggregat",
+        "collection-search#filter",
+        "collection-search#sort",
+        "collection-search#fields",
+    )
+    assert not any(word in uri for uri in document["conformsTo"] for word in absent)
 
 
 def test_a_configured_address_wins_over_every_header(filled: EmbeddedRepository) -> None:

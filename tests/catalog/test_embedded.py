@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog.embedded import EmbeddedRepository
-from catalog.repository import ItemQuery
+from catalog.repository import CollectionQuery, ItemQuery
 from catalog.search import item_query
 from plugins.datacube.errors import InvalidQueryError, StorageError, UnknownError
 
@@ -277,7 +277,7 @@ def test_collections_page_completely(names: set[str], limit: int) -> None:
         seen: list[str] = []
         token = None
         while True:
-            page = repository.list_collections(limit, token)
+            page = repository.list_collections(CollectionQuery(limit=limit, token=token))
             assert page.matched == len(names)
             seen += [document["id"] for document in page.documents]
             if (token := page.token) is None:

@@ -15,14 +15,14 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 
 @given(st.tuples(INT64, INT64))
 def test_a_token_gives_its_key_back(key: tuple[int, int]) -> None:
-    assert tokens.read(tokens.write(key), (int, int)) == key
+    assert tokens.read(tokens.write(key), ((int,), (int,))) == key
 
 
 @given(st.text(max_size=60).filter(lambda text: text.encode("utf-8", "ignore").decode() == text))
 def test_a_token_of_a_name(name: str) -> None:
     token = tokens.write((name,))
     assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-    assert tokens.read(token, (str,)) == (name,)
+    assert tokens.read(token, ((str,),)) == (name,)
 
 
 def encoded(value: object) -> str:
@@ -35,14 +35,14 @@ def encoded(value: object) -> str:
 )
 def test_what_we_never_wrote_is_refused(token: str) -> None:
     with pytest.raises(InvalidQueryError) as caught:
-        tokens.read(token, (int, int))
+        tokens.read(token, ((int,), (int,)))
     assert caught.value.parameter == "token"
 
 
 @given(st.text())
 def test_no_text_does_more_than_be_refused(token: str) -> None:
     try:
-        key = tokens.read(token, (int, int))
+        key = tokens.read(token, ((int,), (int,)))
     except InvalidQueryError:
         return
     assert all(isinstance(part, int) for part in key)

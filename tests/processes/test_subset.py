@@ -227,3 +227,11 @@ def test_errors_survive_the_way_back(context, library):
     assert (again.detail, again.parameter, again.valid) == (
         caught.value.detail, caught.value.parameter, caught.value.valid,
     )  # fmt: skip
+
+
+def test_a_raster_of_a_point_is_refused_before_anything_is_read(context, library):
+    inputs = {"collection": "cube", "query": "position", "coords": "POINT(0 0)", "format": "GeoTIFF"}
+    with pytest.raises(InvalidQueryError) as caught:
+        prepare("subset", inputs, library, context.limits)
+    assert caught.value.parameter == "format"
+    assert "GeoTIFF" not in caught.value.valid
