@@ -7,9 +7,11 @@ where 30 February exists; nothing is ever converted to another calendar.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 import cftime
@@ -46,7 +48,9 @@ _UNIT_NAMES: Final = {
     "d": 86_400_000_000,
 }
 _EPOCH: Final = "microseconds since 1970-01-01"
-_GREGORIAN_START: Final = int(np.datetime64("1582-10-15", "us").astype(np.int64))
+_PYTHON_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC throughout; offsets are added by hand
+_MICROSECOND: Final = timedelta(microseconds=1)
+GREGORIAN_START: Final = int(np.datetime64("1582-10-15", "us").astype(np.int64))
 _MOMENT = re.compile(
     r"(?P<year>-?\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2})"
     r"(?:[T ](?P<hour>\d{2})(?::?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?)?"
@@ -80,12 +84,18 @@ class Moment:
         InvalidQueryError
             If the date does not exist in the calendar (30 February outside ``360_day``).
         """
+        if calendar == "proleptic_gregorian" or (calendar in STANDARD and self.year > 1582):
+            # The calendar of Python's own dates, which are much quicker; what they refuse, cftime judges.
+            fields = (self.year, self.month, self.day, self.hour, self.minute, self.second, self.microsecond)
+            with contextlib.suppress(ValueError):
+                date = datetime(*fields)  # noqa: DTZ001 - the offset is taken away
+                return (date - _PYTHON_EPOCH) // _MICROSECOND - self.offset * MICROSECONDS["minute"]
         try:
-            date = cftime.datetime(
+            found = cftime.datetime(
                 self.year, self.month, self.day, self.hour, self.minute, self.second, self.microsecond,
                 calendar=calendar,
             )  # fmt: skip
-            number = int(cftime.date2num(date, _EPOCH, calendar=calendar))
+            number = int(cftime.date2num(found, _EPOCH, calendar=calendar))
         except (ValueError, OverflowError) as error:
             raise InvalidQueryError(
                 "datetime", f"{self} is not a date of the {calendar} calendar", "an ISO 8601 date of that calendar"
@@ -218,8 +228,7 @@ def to_iso(times: ArrayLike, calendar: str) -> list[str]:
     if numbers.size == 0:
         return []
     fraction = bool((numbers % MICROSECONDS["second"]).any())
-    iso = calendar == "proleptic_gregorian" or (calendar in STANDARD and int(numbers.min()) >= _GREGORIAN_START)
-    if iso and _year(int(numbers.min())) >= 0 and _year(int(numbers.max())) <= 9999:
+    if _is_iso(numbers, calendar) and _year(int(numbers.min())) >= 0 and _year(int(numbers.max())) <= 9999:
         stamps = numbers.astype("datetime64[us]")
         texts = np.datetime_as_string(stamps, unit="us" if fraction else "s")
         return [f"{text}Z" for text in texts.tolist()]
@@ -230,6 +239,24 @@ def to_iso(times: ArrayLike, calendar: str) -> list[str]:
         + "Z"
         for d in dates
     ]
+
+
+def whole_seconds(times: ArrayLike, calendar: str) -> NDArray[np.datetime64] | None:
+    """Return times as ``datetime64[s]``, flattened, where `to_iso` would write them as ISO 8601 without a fraction.
+
+    JSON is then written from the array, without a Python string for each time; None where only `to_iso` can write them.
+    """
+    numbers = np.asarray(times, np.int64).ravel()
+    if numbers.size == 0 or not _is_iso(numbers, calendar) or bool((numbers % MICROSECONDS["second"]).any()):
+        return None
+    if _year(int(numbers.min())) < 1 or _year(int(numbers.max())) > 9998:
+        return None  # beyond what orjson writes
+    return (numbers // MICROSECONDS["second"]).astype("datetime64[s]")
+
+
+def _is_iso(numbers: NDArray[np.int64], calendar: str) -> bool:
+    """Whether the dates of these times (at least one) are those of ISO 8601."""
+    return calendar == "proleptic_gregorian" or (calendar in STANDARD and int(numbers.min()) >= GREGORIAN_START)
 
 
 def iso_duration(microseconds: int) -> str:

@@ -98,6 +98,11 @@ class ChunkCache:
                 found.update(self.fetch([key], load))
         return found
 
+    def holds(self, keys: Sequence[ChunkKey]) -> bool:
+        """Whether all these chunks are at hand at this moment."""
+        with self._lock:
+            return all(key in self._kept for key in keys)
+
     def clear(self) -> None:
         """Forget all chunks, but not the statistics."""
         with self._lock:

@@ -40,6 +40,8 @@ __all__ = ["Cancel", "read"]
 
 BLOCK_BYTES: Final = 16 * 2**20
 """Decoded size of a block: what is read between two looks at the cancel token."""
+THREADS_SHARE: Final = 4
+"""Chunks that go through the cache are loaded in tasks of a block divided by this, so that threads share a block."""
 SMALL: Final = 2**20
 """Bytes below which an answer is read by the thread that asks."""
 CACHED_SHARE: Final = 4
@@ -128,9 +130,10 @@ class _Target:
 
     def through(self, cache: ChunkCache) -> Iterator[Task]:
         """Yield tasks of as many chunks as make a block, each chunk on its own in the cache."""
-        most = max(1, BLOCK_BYTES // max(1, chunk_bytes(self._parameter)))
+        most = max(1, BLOCK_BYTES // THREADS_SHARE // max(1, chunk_bytes(self._parameter)))
         for batch in itertools.batched(blocks(self._group, self._parameter, 1), most):
-            yield Task(len(batch), partial(self._through, cache, batch))
+            keys = [self._key(tuple(piece.first_chunk for piece in block.pieces)) for block in batch]
+            yield Task(len(batch), partial(self._through, cache, batch, keys), here=cache.holds(keys))
 
     def directly(self) -> Iterator[Task]:
         """Yield one task a block."""
@@ -144,8 +147,7 @@ class _Target:
             self._range.exclude(self._outside)
         return self._range
 
-    def _through(self, cache: ChunkCache, batch: Sequence[Block]) -> None:
-        keys = [self._key(tuple(piece.first_chunk for piece in block.pieces)) for block in batch]
+    def _through(self, cache: ChunkCache, batch: Sequence[Block], keys: Sequence[ChunkKey]) -> None:
         found = cache.fetch(keys, self._load)
         for key, block in zip(keys, batch, strict=True):
             corner = [index * size for index, size in zip(key.index, self._parameter.chunks, strict=True)]

@@ -28,13 +28,13 @@ from obstore.store import ObjectStore as ObstoreStore
 from zarr.abc.store import Store
 from zarr.storage import LocalStore, ObjectStore
 
-from plugins.datacube import remote
+from plugins.datacube import pipeline, remote
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import DatasetError
 
 zarr.config.set(
     {
-        "codec_pipeline.path": "zarr.core.codec_pipeline.FusedCodecPipeline",
+        "codec_pipeline.path": pipeline.PATH,
         # An absent chunk is a storage failure, not a field of fill values, unless the dataset says `sparse`.
         "array.read_missing_chunks": False,
     }

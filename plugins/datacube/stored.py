@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from plugins.datacube.datacube import Parameter
 from plugins.datacube.errors import StorageError
+from plugins.datacube.pipeline import read_here, reads_here
 
 LOGGER = logging.getLogger(__name__)
 MOST_TRIED: Final = 64
@@ -56,7 +57,7 @@ class StoredArray:
             If any of the chunks is missing, damaged or out of reach.
         """
         try:
-            return np.asarray(self.array[region])
+            return read_here(self.array, region) if reads_here(self.array) else np.asarray(self.array[region])
         except MemoryError:
             raise
         except Exception as error:
@@ -80,7 +81,9 @@ class StoredArray:
         """
         sizes = self.parameter.chunks
         read: dict[Index, NDArray[Any]] = {}
-        for low, high in boxes(indices):
+        # Reads that travel are few and large; in this thread each chunk is read straight into an array of its own.
+        together = [(i, tuple(n + 1 for n in i)) for i in indices] if reads_here(self.array) else boxes(indices)
+        for low, high in together:
             region = tuple(
                 slice(first * size, min(last * size, length))
                 for first, last, size, length in zip(low, high, sizes, self.parameter.shape, strict=True)

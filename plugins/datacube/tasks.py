@@ -6,6 +6,7 @@ so that answers take turns; an answer of little work runs in the thread that ask
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ class Task:
     weight: int
     """Its share of the work, for the progress."""
     run: Callable[[], None]
+    here: bool = False
+    """So little work (nothing to decode) that it is done faster than handed on."""
 
 
 def run(
@@ -59,6 +62,10 @@ def run(
         What a task raised; no task is running any more then.
     """
     done = 0
+    first, second = next(tasks, None), next(tasks, None)
+    # To hand on a single task, and then to wait for it, gains nothing.
+    alone = alone or second is None
+    tasks = itertools.chain((task for task in (first, second) if task is not None), tasks)
 
     def finished(task: Task) -> None:
         nonlocal done
@@ -76,6 +83,10 @@ def run(
     try:
         for task in tasks:
             cancel.raise_if_cancelled()
+            if task.here:
+                task.run()
+                finished(task)
+                continue
             running[_POOL.submit(task, cancel)] = task
             if len(running) >= AT_A_TIME:
                 _collect(running, finished)

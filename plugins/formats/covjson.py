@@ -43,6 +43,7 @@ DIMENSIONS: Final = "isopleth:dimensions"
 SNAPSHOT: Final = "isopleth:snapshot"
 """Member of the document: the state of the data that the answer was read from."""
 _PART = 64 * 1024
+_NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
 def encode(coverages: Sequence[Coverage]) -> Iterator[bytes]:
@@ -125,7 +126,7 @@ def _context(coverage: Coverage) -> _Context:
     # Readers and people expect x before y in the axes; the order of the values is that of axisNames.
     bodies = {axis.key: _axis(axis) for axis in reversed(axes)}
     return _Context(
-        axes=orjson.Fragment(orjson.dumps(bodies, option=orjson.OPT_SERIALIZE_NUMPY)),
+        axes=orjson.Fragment(orjson.dumps(bodies, option=_NUMPY)),
         parameters={name: systems.parameter(described) for name, described in coverage.parameters.items()},
         referencing=systems.referencing(coverage.cube, [part for axis in axes for part in axis.components or (axis,)]),
     )
@@ -186,9 +187,9 @@ def _axis(axis: Axis) -> dict[str, Any]:
             "values": list(zip(*columns, strict=True)),
         }
     if axis.kind is AxisKind.T:
-        body: dict[str, Any] = {"values": cf_calendar.to_iso(axis.values, axis.calendar)}
+        body: dict[str, Any] = {"values": _times(axis.values, axis.calendar)}
         if axis.bounds is not None:
-            body["bounds"] = cf_calendar.to_iso(axis.bounds, axis.calendar)
+            body["bounds"] = _times(axis.bounds, axis.calendar)
         return body
     if axis.values.dtype.kind not in "iuf":
         return {"values": [str(value) for value in axis.values.tolist()]}
@@ -196,6 +197,12 @@ def _axis(axis: Axis) -> dict[str, Any]:
     if axis.bounds is not None and np.isfinite(axis.bounds).all():
         body["bounds"] = _native(axis.bounds)
     return body
+
+
+def _times(times: Any, calendar: str) -> Any:
+    """Return what orjson writes as ISO 8601 with ``Z``."""
+    stamps = cf_calendar.whole_seconds(times, calendar)
+    return cf_calendar.to_iso(times, calendar) if stamps is None else stamps
 
 
 def _native(values: Any) -> Any:

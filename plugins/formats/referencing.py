@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from plugins.datacube.axes import Axis, AxisKind
-from plugins.datacube.calendar import STANDARD, Moment
+from plugins.datacube.calendar import GREGORIAN_START, STANDARD
 from plugins.datacube.datacube import CRS84, Datacube, Parameter
 
 CALENDAR_URI: Final = "https://cfconventions.org/Data/cf-conventions/cf-conventions-1.11/cf-conventions.html#calendar-"
@@ -47,8 +47,8 @@ def calendar_uri(axis: Axis) -> str:
     The CF calendar ``standard`` is Julian before 1582-10-15: an axis that reaches back so far is not Gregorian.
     """
     if axis.calendar in STANDARD:
-        start = Moment(1582, 10, 15).first("proleptic_gregorian")
-        if axis.calendar == "proleptic_gregorian" or axis.size == 0 or int(axis.values.min()) >= start:
+        proleptic = axis.calendar == "proleptic_gregorian" or axis.size == 0
+        if proleptic or int(axis.values.min()) >= GREGORIAN_START:
             return "Gregorian"
         return f"{CALENDAR_URI}standard"
     names = {"365_day": "noleap", "366_day": "all_leap"}

@@ -72,7 +72,7 @@ class Server:
     def _interval(self, cells: Cells) -> str:
         zone = "Z" if self.style != "xpublish" else ""  # its times have none, and are not compared with such that do
         first, last = (f"{moment}{zone}" for moment in cells.times()[[0, -1]])
-        # A single instant makes pygeoapi's provider look for a date (stored issue 1608): it is asked for an interval.
+        # A single instant makes pygeoapi's provider look for a date (its issue 1608): it is asked for an interval.
         return first if first == last and self.style != "pygeoapi" else f"{first}/{last}"
 
 
