@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from plugins.datacube.datacube import Parameter
 from plugins.datacube.lookup import Indices
-from plugins.datacube.selection import Group, Points, Rectangle
+from plugins.datacube.selection import Group, Rectangle, Scattered
 
 type Where = slice | NDArray[np.intp]
 """Positions along one dimension: a slice wherever they are consecutive."""
@@ -62,14 +62,13 @@ def count_chunks(group: Group, parameter: Parameter) -> int:
     """Return how many chunks of a parameter a group of the selection touches, exactly."""
     sizes = dict(zip(parameter.dims, parameter.chunks, strict=True))
     leading = math.prod(_distinct(indexer.indices // sizes[indexer.dim]) for indexer in group.leading)
-    y, x = group.horizontal.y, group.horizontal.x
-    rows, columns = y.indices // sizes[y.dim], x.indices // sizes[x.dim]
     match group.horizontal:
-        case Points() as points:
-            return leading * len(set(_chunks_of(points, sizes)))
-        case Rectangle(mask=mask) if mask is not None:
-            return leading * len(_covered_chunks(mask, rows, columns))
-        case Rectangle():
+        case Scattered() as scattered:
+            return leading * len(_by_chunk(scattered, sizes)[0])
+        case Rectangle(y=y, x=x, mask=mask):
+            rows, columns = y.indices // sizes[y.dim], x.indices // sizes[x.dim]
+            if mask is not None:
+                return leading * len(_covered_chunks(mask, rows, columns))
             return leading * _distinct(rows) * _distinct(columns)
 
 
@@ -80,21 +79,22 @@ def blocks(group: Group, parameter: Parameter, most_bytes: int) -> Iterator[Bloc
     """
     sizes = dict(zip(parameter.dims, parameter.chunks, strict=True))
     room = max(1, most_bytes // max(1, chunk_bytes(parameter)))
-    y, x = group.horizontal.y, group.horizontal.x
     columns: dict[str, tuple[Piece, ...]] = {}
-    together: tuple[str, ...] = (y.dim, x.dim)
+    together: tuple[str, ...]
     pairs: Sequence[tuple[Piece, ...]]
     match group.horizontal:
-        case Points() as points:
-            together = tuple(indexer.dim for indexer in points.indexers)
-            pairs = _of_points(points, sizes)
-        case Rectangle(mask=mask) if mask is not None:
-            rows, stripes = pieces(y.indices, sizes[y.dim], 1), pieces(x.indices, sizes[x.dim], 1)
-            pairs = [(i, j) for i in rows for row in [mask[i.target]] for j in stripes if row[:, j.target].any()]
-        case Rectangle():
-            stripes, room = _pieces_within(x.indices, sizes[x.dim], room)
-            rows, room = _pieces_within(y.indices, sizes[y.dim], room)
-            pairs = list(itertools.product(rows, stripes))
+        case Scattered() as scattered:
+            together = tuple(indexer.dim for indexer in scattered.indexers)
+            pairs = _of_cells(scattered, sizes)
+        case Rectangle(y=y, x=x, mask=mask):
+            together = (y.dim, x.dim)
+            if mask is not None:
+                rows, stripes = pieces(y.indices, sizes[y.dim], 1), pieces(x.indices, sizes[x.dim], 1)
+                pairs = [(i, j) for i in rows for row in [mask[i.target]] for j in stripes if row[:, j.target].any()]
+            else:
+                stripes, room = _pieces_within(x.indices, sizes[x.dim], room)
+                rows, room = _pieces_within(y.indices, sizes[y.dim], room)
+                pairs = list(itertools.product(rows, stripes))
     for indexer in reversed(group.leading):
         columns[indexer.dim], room = _pieces_within(indexer.indices, sizes[indexer.dim], room)
     for combination in itertools.product(*(columns[indexer.dim] for indexer in group.leading)):
@@ -154,21 +154,25 @@ def _pieces_within(indices: Indices, chunk: int, room: int) -> tuple[tuple[Piece
     return result, max(1, room // longest)
 
 
-def _chunks_of(points: Points, sizes: Mapping[str, int]) -> Iterator[tuple[int, ...]]:
-    """Yield the chunk of each point, along the dimensions that points have for themselves."""
-    return zip(*((one.indices // sizes[one.dim]).tolist() for one in points.indexers), strict=True)
+def _by_chunk(scattered: Scattered, sizes: Mapping[str, int]) -> tuple[list[tuple[int, ...]], list[NDArray[np.intp]]]:
+    """Return the chunks that single cells lie in, in the order in which they are first met, and the cells of each."""
+    indexers = scattered.indexers
+    if not indexers:
+        return [()], [np.zeros(1, np.intp)]
+    chunks = [one.indices // sizes[one.dim] for one in indexers]
+    flat = np.ravel_multi_index(tuple(chunks), [int(part.max()) + 1 for part in chunks])
+    order = np.argsort(flat, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(flat[order]) != 0]))
+    parts = sorted(np.split(order, starts[1:]), key=lambda part: int(part[0]))
+    return [tuple(int(chunk[part[0]]) for chunk in chunks) for part in parts], parts
 
 
-def _of_points(points: Points, sizes: Mapping[str, int]) -> list[tuple[Piece, ...]]:
-    """Gather the points by chunk; the pieces of a chunk share their target, the numbers of the points."""
-    gathered: dict[tuple[int, ...], list[int]] = {}
-    for number, chunk in enumerate(_chunks_of(points, sizes)):
-        gathered.setdefault(chunk, []).append(number)
+def _of_cells(scattered: Scattered, sizes: Mapping[str, int]) -> list[tuple[Piece, ...]]:
+    """Gather single cells by chunk; the pieces of a chunk share their target, the numbers of the cells."""
     together: list[tuple[Piece, ...]] = []
-    for chunk, numbers in gathered.items():
-        target = np.array(numbers, np.intp)
+    for chunk, target in zip(*_by_chunk(scattered, sizes), strict=True):
         pieces_of_chunk = []
-        for place, indexer in zip(chunk, points.indexers, strict=True):
+        for place, indexer in zip(chunk, scattered.indexers, strict=True):
             indices = indexer.indices[target]
             start, stop = int(indices.min()), int(indices.max()) + 1
             pieces_of_chunk.append(Piece(place, place, start, stop, indices - start, target))

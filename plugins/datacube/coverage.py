@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from plugins.datacube.axes import Axis
 from plugins.datacube.datacube import Datacube, Parameter
+from plugins.datacube.query import Interpolation
 
 
 class DomainType(StrEnum):
@@ -23,11 +24,22 @@ class DomainType(StrEnum):
     VERTICAL_PROFILE = "VerticalProfile"
     TRAJECTORY = "Trajectory"
     MULTI_POINT = "MultiPoint"
-    """The places of a path in data without times."""
+    """The places of a path in data without times, or the cells of an area where they lie on no axes."""
+    MULTI_POINT_SERIES = "MultiPointSeries"
+    """Such cells at several times."""
 
 
 type Values = NDArray[Any] | np.ma.MaskedArray[Any, Any]
 """Floats with NaN for missing; a masked array where integers have missing values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What people call the place of an answer."""
+
+    id: str
+    """Of a location of the dataset."""
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,25 @@ class Coverage:
     parameters: Mapping[str, Parameter]
     ranges: Mapping[str, Values]
     """By parameter name; each of shape ``tuple(axis.size for axis in axes)``, C order."""
+    crs: str | None = None
+    """URI of the CRS of x and y, where it is not that of the grid."""
+    crs_wkt: str | None = None
+    """Its WKT 2."""
+    geographic: bool | None = None
+    """Whether x and y are longitude and latitude in degrees; None where the CRS is that of the grid."""
+    interpolation: Interpolation = Interpolation.NEAREST
+    distance: float | None = None
+    """Of a point: metres from the place that was asked for to the centre of its cell."""
+    place: Place | None = None
+    """The location that was asked for by its name."""
+
+    @property
+    def reference(self) -> tuple[str, str, bool]:
+        """URI, WKT 2, and whether geographic, of the CRS of x and y of this answer."""
+        grid = self.cube.grid
+        if self.crs is None:
+            return grid.crs, grid.crs_wkt, grid.geographic
+        return self.crs, self.crs_wkt or "", bool(self.geographic)
 
     @property
     def shape(self) -> tuple[int, ...]:

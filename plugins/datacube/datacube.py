@@ -9,6 +9,7 @@ from typing import Any
 
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.definition import DatasetDefinition
+from plugins.datacube.mesh.mesh import Mesh
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 
@@ -113,6 +114,10 @@ class Datacube:
     """Variables left out, with the reason: for the doctor."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """Global attributes of the store."""
+    fixed: Mapping[str, int] = field(default_factory=dict)
+    """Stored dimensions that are held at one position and have no axis: a view, such as one forecast run."""
+    mesh: Mesh | None = None
+    """The cells, where they do not lie on two axes: HEALPix, curvilinear, unstructured, stations."""
 
     @property
     def id(self) -> str:

@@ -96,6 +96,49 @@ class Range:
         elif self.mask is not None:
             self.mask[..., outside] = True
 
+    def reshape(self, shape: tuple[int, ...]) -> None:
+        """Give the values another shape of the same size."""
+        self.values = self.values.reshape(shape)
+        self.mask = None if self.mask is None else self.mask.reshape(shape)
+
+    def mix(self, dim: int, sources: NDArray[np.intp], weights: NDArray[np.float64]) -> None:
+        """Replace the values along one dimension by weighted sums of them, as float64.
+
+        Parameters
+        ----------
+        dim : int
+            Counted from the first dimension, or negative from the last.
+        sources : ndarray of int, shape (m, k)
+            Positions along that dimension.
+        weights : ndarray of float64, shape (m, k)
+            What has the weight 0 does not count, also where it is missing; a share of a missing value is missing.
+        """
+        values = np.moveaxis(self.values.astype(np.float64), dim, -1)
+        if self.mask is not None:
+            values[np.moveaxis(self.mask, dim, -1)] = np.nan
+        total = np.zeros((*values.shape[:-1], sources.shape[0]))
+        for column in range(sources.shape[1]):
+            share = weights[:, column]
+            part = values[..., sources[:, column]] * share
+            total += np.where(share == 0.0, 0.0, part)
+        self.values, self.mask, self._floating = np.ascontiguousarray(np.moveaxis(total, -1, dim)), None, True
+
+    def spread(self, places: NDArray[np.intp]) -> None:
+        """Lay the values of the last dimension out over a grid; -1 is missing.
+
+        Parameters
+        ----------
+        places : ndarray of int, shape (ny, nx)
+            Which value each cell of the grid takes.
+        """
+        nothing = places < 0
+        self.values = self.values[..., places]
+        if self._floating:
+            self.values[..., nothing] = np.nan
+            return
+        self.mask = np.zeros(self.values.shape, bool) if self.mask is None else self.mask[..., places]
+        self.mask[..., nothing] = True
+
     def finish(self, where: tuple[Any, ...] = (...,)) -> Values:
         """Return the values, or a contiguous part of them, masked where integers are missing."""
         values = np.ascontiguousarray(self.values[where])

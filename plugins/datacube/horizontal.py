@@ -21,8 +21,9 @@ from plugins.datacube.cover import covered
 from plugins.datacube.distance import EARTH_RADIUS, covering_arc, near_points, reach
 from plugins.datacube.errors import NoDataError, TooLargeError
 from plugins.datacube.lookup import Indices
+from plugins.datacube.membership import metres
 from plugins.datacube.query import Area, Corridor, Cube, Line, Position, Query, Radius, Trajectory
-from plugins.datacube.selection import Indexer, Points, Rectangle, Tracks
+from plugins.datacube.selection import Along, Indexer, Points, Rectangle, Tracks
 from plugins.datacube.tracks import Way, cells_met
 
 MAXIMUM_MASK: Final = 16_000_000
@@ -78,11 +79,14 @@ class Horizontal:
         if not order:
             raise self._outside("the point lies" if len(points) == 1 else "all points lie")
         y_indices, x_indices = np.array(rows, np.intp), np.array(columns, np.intp)
-        return Points(
-            Indexer(self.y_dim, y_indices, self.y.take(y_indices)),
-            Indexer(self.x_dim, x_indices, self.x.take(x_indices, np.array(longitudes))),
-            tuple(order),
-        )
+        at_y, at_x = self.y.take(y_indices), self.x.take(x_indices, np.array(longitudes))
+        cells = (Along(self.y_dim, y_indices), Along(self.x_dim, x_indices))
+        asked = np.array(points)[order]
+        if self.geographic:
+            distances = metres(asked[:, 0], asked[:, 1], at_x.values, at_y.values)
+        else:
+            distances = np.hypot(asked[:, 0] - at_x.values, asked[:, 1] - at_y.values)
+        return Points(cells, at_y, at_x, tuple(order), distances=distances)
 
     def box(self, west: float, south: float, east: float, north: float) -> Rectangle:
         """Return the cells whose centres lie in a box, else those that it overlaps."""
@@ -112,8 +116,9 @@ class Horizontal:
             if mask.any():
                 return self._cropped(rows, columns, longitudes, mask)
         inside = geometry.representative_point()
-        points = self.points(((inside.x, inside.y),))
-        return Rectangle(points.y, points.x, np.ones((1, 1), bool))
+        cell = self.points(((inside.x, inside.y),))
+        rows, columns = (along.indices for along in cell.cells)
+        return Rectangle(Indexer(self.y_dim, rows, cell.y), Indexer(self.x_dim, columns, cell.x), np.ones((1, 1), bool))
 
     def circles(self, points: tuple[tuple[float, float], ...], distance: float) -> Rectangle:
         """Return the cells whose centres lie within metres of one of some points, else those that contain them."""
@@ -144,13 +149,14 @@ class Horizontal:
 
     def _around(self, cells: Points) -> Rectangle:
         """Return the rectangle around single cells; all others in it are missing."""
-        rows = np.arange(cells.y.indices.min(), cells.y.indices.max() + 1)
-        west, east = covering_arc([(float(x), lookup.DEGREES_OF_A_POINT) for x in cells.x.axis.values])
+        own_rows = cells.cells[0].indices
+        rows = np.arange(own_rows.min(), own_rows.max() + 1)
+        west, east = covering_arc([(float(x), lookup.DEGREES_OF_A_POINT) for x in cells.x.values])
         columns, longitudes = self._columns(west, east)
         _check_size(rows, columns)
         mask = np.zeros((rows.size, columns.size), bool)
-        away = np.mod(longitudes - cells.x.axis.values[:, None] + 180.0, 360.0) - 180.0
-        mask[cells.y.indices - rows[0], np.abs(away).argmin(axis=1)] = True
+        away = np.mod(longitudes - cells.x.values[:, None] + 180.0, 360.0) - 180.0
+        mask[own_rows - rows[0], np.abs(away).argmin(axis=1)] = True
         return self._cropped(rows, columns, longitudes, mask)
 
     def tracks(self, lines: tuple[Line, ...], own: Sequence[tuple[str, Axis]]) -> Tracks:
@@ -173,7 +179,8 @@ class Horizontal:
             Indexer(dim, indices, way.axis.take(indices, centres if way.circular else None))
             for dim, way, indices, centres in zip(dims, ways, met.indices, met.centres, strict=True)
         )
-        return Tracks(y, x, tuple(met.line.tolist()), tuple(others))
+        cells = (Along(y.dim, y.indices), Along(x.dim, x.indices))
+        return Tracks(cells, y.axis, x.axis, tuple(met.line.tolist()), tuple(others))
 
     def _clean(self, columns: Indices, longitudes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return longitudes as people write them: see `lookup.centres`."""

@@ -229,6 +229,28 @@ def moments(axis: Axis, selection: TimeSelection) -> Indices:
     return np.unique(np.concatenate(found)) if all(part.size for part in found) else np.array([], np.intp)
 
 
+def instants(axis: Axis, selection: Moment | RepeatedTime | tuple[Moment, ...]) -> list[int]:
+    """Return the instants between which values are to be interpolated, in microseconds in the calendar of the axis.
+
+    A date of reduced precision stands for the steps inside the interval that it names, as in `moments`.
+
+    Raises
+    ------
+    InvalidQueryError
+        If a date does not exist in the calendar of the axis.
+    """
+    if isinstance(selection, RepeatedTime):
+        return _repeated(selection, axis.calendar)
+    found: list[int] = []
+    for moment in selection if isinstance(selection, tuple) else (selection,):
+        first = moment.first(axis.calendar)
+        inside = np.zeros(0, np.intp)
+        if moment.precision != "second":
+            inside = within(axis, first, moment.last(axis.calendar))
+        found += axis.values[inside].tolist() if inside.size else [first]
+    return sorted(set(found))
+
+
 def members(axis: Axis, selection: float | str | NumberInterval | tuple[float, ...] | tuple[str, ...]) -> Indices:
     """Return the positions of the values of a custom axis that a selection names exactly; none where one is missed."""
     numeric = axis.values.dtype.kind in "iuf"

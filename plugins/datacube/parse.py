@@ -8,7 +8,7 @@ parameter that the query does not know is refused by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypedDict
 
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.datacube import Datacube
@@ -22,6 +22,7 @@ from plugins.datacube.query import (
     Corridor,
     Cube,
     CustomSelection,
+    Interpolation,
     Line,
     NumberInterval,
     NumberSelection,
@@ -31,37 +32,25 @@ from plugins.datacube.query import (
     TimeSelection,
     Trajectory,
 )
+from plugins.datacube.reference import Reference, native_reference, parse_reference
 
 MAXIMUM_TEXT: Final = 8 * 1024
 """Characters of any parameter but ``coords``."""
 PARAMETER_NAMES: Final = ("parameter-name", "parameter_names", "parameter-names", "parameter_name")
 """The standard's spelling first; OWSLib and others send the rest."""
+RESOLUTIONS: Final = ("resolution-x", "resolution-y", "resolution-z")
+MAXIMUM_RESOLUTION: Final = 16_384
 PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "position": ("coords",),
-    "radius": ("coords", "within", "within-units"),
-    "area": ("coords",),
-    "cube": ("bbox",),
+    "radius": ("coords", "within", "within-units", *RESOLUTIONS),
+    "area": ("coords", *RESOLUTIONS),
+    "cube": ("bbox", *RESOLUTIONS),
     "trajectory": ("coords",),
-    "corridor": (
-        "coords", "corridor-width", "width-units", "corridor-height", "height-units",
-        "resolution-x", "resolution-y", "resolution-z",
-    ),
-}  # fmt: skip
+    "corridor": ("coords", "corridor-width", "width-units", "corridor-height", "height-units", *RESOLUTIONS),
+}
 """The parameters by which each query says where."""
-OTHER_PARAMETERS: Final = ("f", "limit", "crs")
+OTHER_PARAMETERS: Final = ("f", "limit", "crs", "interpolation")
 """Accepted with every query: ``f`` is the encoders' business, one answer has no pages for ``limit`` to bound."""
-CRS_NAMES: Final = frozenset(
-    {
-        "crs84", "crs:84", "ogc:crs84", "[ogc:crs84]", "epsg:4326", "[epsg:4326]",
-        "http://www.opengis.net/def/crs/ogc/1.3/crs84", "https://www.opengis.net/def/crs/ogc/1.3/crs84",
-        "http://www.opengis.net/def/crs/ogc/0/crs84", "https://www.opengis.net/def/crs/ogc/0/crs84",
-        "urn:ogc:def:crs:ogc:1.3:crs84", "urn:ogc:def:crs:ogc::crs84",
-        "http://www.opengis.net/def/crs/epsg/0/4326", "https://www.opengis.net/def/crs/epsg/0/4326",
-        "urn:ogc:def:crs:epsg::4326",
-    }
-)  # fmt: skip
-"""Lower-case spellings of longitude, latitude on WGS 84. EPSG:4326 is read like CRS84, longitude first: that is what
-EDR clients send in WKT, whatever the order of the EPSG register."""
 
 
 def parse_query(kind: str, raw: Mapping[str, str], cube: Datacube) -> Query:
@@ -80,14 +69,18 @@ def parse_query(kind: str, raw: Mapping[str, str], cube: Datacube) -> Query:
           ``datetime`` beside them is refused.
         - ``corridor-width``, ``width-units`` (corridor): from side to side; ``corridor-height``, ``height-units``: from
           bottom to top, around ``z`` or the heights in ``coords``; without these two, or without a height to lie
-          around, nothing is bounded by them. ``resolution-x``, ``-y``, ``-z`` may be 0, the data's own.
+          around, nothing is bounded by them.
+        - ``resolution-x``, ``-y``, ``-z`` (area, cube, radius, corridor): so many columns, rows, levels, evenly from
+          the least to the greatest coordinate; 0, or none, for the data's own.
+        - ``interpolation``: ``nearest`` or ``linear``.
         - ``within``, ``within-units`` (radius): a distance in one of `plugins.datacube.distance.LENGTH_UNITS`.
         - ``bbox`` (cube): west,south,east,north or west,south,lowest,east,north,highest; west > east crosses the
           antimeridian; ``z`` overrides the heights of the box.
         - ``datetime``: instant, interval, list; ``2020-01`` stands for all of January.
         - ``z``: value, interval either way round, list, ``Rn/min/step``.
         - ``parameter-name``: comma list, absent or empty for all.
-        - ``crs``: a name of WGS 84 longitude, latitude.
+        - ``crs``: of the coordinates of query and answer, see `plugins.datacube.reference.parse_reference`; without it
+          a query is in longitude and latitude, and a gridded answer in the CRS of the grid.
         - custom dimensions by their own name: value, list, and interval where the dimension is numeric.
         - ``f`` and ``limit`` are accepted and not looked at.
     cube : Datacube
@@ -107,7 +100,6 @@ def parse_query(kind: str, raw: Mapping[str, str], cube: Datacube) -> Query:
     if reader is None:
         raise InvalidQueryError("query", f"{kind[:32]!r} is not a query type", ", ".join(_READERS))
     _check_names(kind, raw, cube)
-    _check_crs(raw.get("crs"))
     return reader(raw, cube)
 
 
@@ -122,9 +114,66 @@ def _check_names(kind: str, raw: Mapping[str, str], cube: Datacube) -> None:
             raise InvalidQueryError(name, f"{name} has {len(text)} characters", f"at most {limit} characters")
 
 
-def _check_crs(text: str | None) -> None:
-    if text is not None and text.strip().lower() not in CRS_NAMES:
-        raise InvalidQueryError("crs", f"crs: {text.strip()[:80]!r} is not supported", "CRS84, OGC:CRS84 or EPSG:4326")
+class _Shared(TypedDict):
+    """What all queries have."""
+
+    parameters: tuple[str, ...]
+    datetime: TimeSelection | None
+    dimensions: dict[str, CustomSelection]
+    crs: Reference | None
+    interpolation: Interpolation
+    columns: int | None
+    rows: int | None
+    levels: int | None
+
+
+def _shared(raw: Mapping[str, str], cube: Datacube) -> _Shared:
+    return _Shared(
+        parameters=_parameters(raw, cube),
+        datetime=_datetime(raw),
+        dimensions=_dimensions(raw, cube),
+        crs=_reference(raw, cube),
+        interpolation=_interpolation(raw),
+        columns=_resolution(raw, "resolution-x"),
+        rows=_resolution(raw, "resolution-y"),
+        levels=_resolution(raw, "resolution-z"),
+    )
+
+
+def _reference(raw: Mapping[str, str], cube: Datacube) -> Reference | None:
+    text = raw.get("crs")
+    if text is None:
+        return None
+    native = native_reference(cube)
+    found = parse_reference(text, native)
+    # Named or not, longitude and latitude ask the same of a grid that lies in them.
+    return None if found.geographic and native.geographic and found.key == native.key else found
+
+
+def _geographic(raw: Mapping[str, str], cube: Datacube) -> bool:
+    """Whether the coordinates of the query are degrees."""
+    reference = _reference(raw, cube)
+    return reference is None or reference.geographic
+
+
+def _interpolation(raw: Mapping[str, str]) -> Interpolation:
+    text = raw.get("interpolation", "").strip().lower() or Interpolation.NEAREST.value
+    if text not in tuple(Interpolation):
+        raise InvalidQueryError(
+            "interpolation", f"interpolation: {text[:32]!r} is not offered", ", ".join(Interpolation)
+        )
+    return Interpolation(text)
+
+
+def _resolution(raw: Mapping[str, str], name: str) -> int | None:
+    text = raw.get(name, "").strip()
+    if not text:
+        return None
+    valid = f"a whole number from 0 (the data's own) to {MAXIMUM_RESOLUTION}"
+    number = parse_number(name, text, valid)
+    if not number.is_integer() or not 0 <= number <= MAXIMUM_RESOLUTION:
+        raise InvalidQueryError(name, f"{name}: {text[:32]!r} is not a number of places", valid)
+    return int(number) or None
 
 
 def _parameters(raw: Mapping[str, str], cube: Datacube) -> tuple[str, ...]:
@@ -168,44 +217,38 @@ def _custom(axis: Axis, text: str) -> CustomSelection:
 
 
 def _position(raw: Mapping[str, str], cube: Datacube) -> Position:
-    points, height = parse_points(_required(raw, "coords", "POINT(x y)"), geographic=cube.grid.geographic)
+    points, height = parse_points(_required(raw, "coords", "POINT(x y)"), geographic=_geographic(raw, cube))
     z = _z(raw)
     return Position(
         points=points,
-        parameters=_parameters(raw, cube),
-        datetime=_datetime(raw),
         z=height if z is None else z,
-        dimensions=_dimensions(raw, cube),
+        **_shared(raw, cube),
     )
 
 
 def _radius(raw: Mapping[str, str], cube: Datacube) -> Radius:
-    points, height = parse_points(_required(raw, "coords", "POINT(x y)"), geographic=cube.grid.geographic)
+    points, height = parse_points(_required(raw, "coords", "POINT(x y)"), geographic=_geographic(raw, cube))
     distance = _required(raw, "within", "a distance")
     units = _required(raw, "within-units", ", ".join(LENGTH_UNITS))
     z = _z(raw)
     return Radius(
         points=points,
         within=parse_length("within", distance, "within-units", units),
-        parameters=_parameters(raw, cube),
-        datetime=_datetime(raw),
         z=height if z is None else z,
-        dimensions=_dimensions(raw, cube),
+        **_shared(raw, cube),
     )
 
 
 def _trajectory(raw: Mapping[str, str], cube: Datacube) -> Trajectory:
     return Trajectory(
         lines=_lines(raw, cube),
-        parameters=_parameters(raw, cube),
-        datetime=_datetime(raw),
         z=_z(raw),
-        dimensions=_dimensions(raw, cube),
+        **_shared(raw, cube),
     )
 
 
 def _lines(raw: Mapping[str, str], cube: Datacube) -> tuple[Line, ...]:
-    lines = parse_lines(_required(raw, "coords", "LINESTRING(x y, x y)"), geographic=cube.grid.geographic)
+    lines = parse_lines(_required(raw, "coords", "LINESTRING(x y, x y)"), geographic=_geographic(raw, cube))
     for name, given, mark in (("z", lines[0].z, "heights (Z)"), ("datetime", lines[0].t, "times (M)")):
         if name in raw and given is not None:
             raise InvalidQueryError(
@@ -218,10 +261,6 @@ def _corridor(raw: Mapping[str, str], cube: Datacube) -> Corridor:
     lines = _lines(raw, cube)
     width = _required(raw, "corridor-width", "a distance")
     width_units = _required(raw, "width-units", ", ".join(LENGTH_UNITS))
-    for axis in ("x", "y", "z"):
-        name = f"resolution-{axis}"
-        if raw.get(name, "").strip() and parse_number(name, raw[name], "0") != 0.0:
-            raise InvalidQueryError(name, f"{name}: only the resolution of the data is offered", f"0, or no {name}")
     height = _height(raw, cube)
     z = _z(raw)
     heights = None
@@ -235,10 +274,8 @@ def _corridor(raw: Mapping[str, str], cube: Datacube) -> Corridor:
         width=parse_length("corridor-width", width, "width-units", width_units),
         heights=heights,
         height=height,
-        parameters=_parameters(raw, cube),
-        datetime=_datetime(raw),
         z=z,
-        dimensions=_dimensions(raw, cube),
+        **_shared(raw, cube),
     )
 
 
@@ -262,14 +299,12 @@ def _hull(z: NumberSelection) -> NumberInterval:
 
 def _area(raw: Mapping[str, str], cube: Datacube) -> Area:
     valid = "POLYGON((x y, x y, x y, x y))"
-    geometry, height = parse_polygon(_required(raw, "coords", valid), geographic=cube.grid.geographic)
+    geometry, height = parse_polygon(_required(raw, "coords", valid), geographic=_geographic(raw, cube))
     z = _z(raw)
     return Area(
         geometry=geometry,
-        parameters=_parameters(raw, cube),
-        datetime=_datetime(raw),
         z=height if z is None else z,
-        dimensions=_dimensions(raw, cube),
+        **_shared(raw, cube),
     )
 
 
@@ -281,7 +316,7 @@ def _cube(raw: Mapping[str, str], cube: Datacube) -> Cube:
     numbers = [parse_number("bbox", item, valid) for item in items]
     half = len(numbers) // 2
     (west, south), (east, north) = numbers[:2], numbers[half : half + 2]
-    geographic = cube.grid.geographic
+    geographic = _geographic(raw, cube)
     check_position("bbox", west, south, geographic=geographic)
     check_position("bbox", east, north, geographic=geographic)
     if south > north:
@@ -296,10 +331,8 @@ def _cube(raw: Mapping[str, str], cube: Datacube) -> Cube:
         south=south,
         east=east,
         north=north,
-        parameters=_parameters(raw, cube),
-        datetime=_datetime(raw),
         z=z,
-        dimensions=_dimensions(raw, cube),
+        **_shared(raw, cube),
     )
 
 

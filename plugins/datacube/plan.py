@@ -14,7 +14,7 @@ from plugins.datacube.blocks import chunk_bytes, count_chunks
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.query import Query
 from plugins.datacube.select import select
-from plugins.datacube.selection import Points, Selection, Tracks
+from plugins.datacube.selection import Points, Raster, Rectangle, Selection, Swarm, Tracks
 
 BYTES_OF_A_VALUE: Final = 12
 """Encoded size of one value: CoverageJSON takes 8 to 20 bytes, the binary formats 4 to 8."""
@@ -74,16 +74,25 @@ def plan(cube: Datacube, selection: Selection) -> ReadPlan:
         raise ValueError("the selection belongs to another datacube")
     chunks = bytes_decoded = values = coordinates = 0
     for group in selection.groups:
-        leading = math.prod(indexer.indices.size for indexer in group.leading)
-        y, x = group.horizontal.y.indices.size, group.horizontal.x.indices.size
-        points = isinstance(group.horizontal, Points)
-        values += leading * (y if points else y * x) * len(group.parameters)
+        leading = math.prod(indexer.axis.size for indexer in group.leading)
         # Every point repeats the axes; every trajectory its places.
-        repeated = sum(indexer.indices.size for indexer in group.leading)
-        if isinstance(group.horizontal, Tracks):
-            coordinates += leading * y * 4
-        else:
-            coordinates += y * (repeated + 2) if points else repeated + y + x
+        repeated = sum(indexer.axis.size for indexer in group.leading)
+        match group.horizontal:
+            case Tracks(y=y):
+                cells, coordinates_of = y.size, leading * y.size * 4
+            case Points(y=y):
+                cells, coordinates_of = y.size, y.size * (repeated + 2)
+            case Swarm(y=y):
+                cells, coordinates_of = y.size, repeated + 2 * y.size
+            case Raster(y=y, x=x):
+                cells, coordinates_of = y.size * x.size, repeated + y.size + x.size
+            case Rectangle(y=rows, x=columns):
+                cells = rows.indices.size * columns.indices.size
+                coordinates_of = repeated + rows.indices.size + columns.indices.size
+            case other:
+                raise TypeError(f"{type(other).__name__} is no kind of horizontal selection")
+        values += leading * cells * len(group.parameters)
+        coordinates += coordinates_of
         for parameter in group.parameters:
             touched = count_chunks(group, parameter)
             chunks += touched

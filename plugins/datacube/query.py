@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from shapely import MultiPolygon, Polygon
 
 from plugins.datacube.calendar import Moment
+from plugins.datacube.reference import Reference
+
+
+class Interpolation(StrEnum):
+    """How a value at a place is made of the values of cells."""
+
+    NEAREST = "nearest"
+    """The value of the cell that holds the place: a stored value, unchanged."""
+    LINEAR = "linear"
+    """Linear along each axis between the centres of the cells around the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,16 @@ class BaseQuery:
     z: NumberSelection | None = None
     dimensions: Mapping[str, CustomSelection] = field(default_factory=dict)
     """Custom dimensions by name."""
+    crs: Reference | None = None
+    """Of the coordinates of the query, and of those of the answer; None is longitude and latitude for the query, and
+    for the answer the grid's own."""
+    interpolation: Interpolation = Interpolation.NEAREST
+    columns: int | None = None
+    """Of the answer, evenly from the least x to the greatest (``resolution-x``); None: those of the data."""
+    rows: int | None = None
+    """The same of y."""
+    levels: int | None = None
+    """The same of z."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

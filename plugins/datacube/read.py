@@ -32,7 +32,7 @@ from plugins.datacube.domain import coverages
 from plugins.datacube.errors import BusyError
 from plugins.datacube.library import OpenDatacube
 from plugins.datacube.plan import ReadPlan
-from plugins.datacube.selection import Group, Indexer, Points
+from plugins.datacube.selection import Along, Group, Points, Raster, Scattered
 from plugins.datacube.stored import MOST_TRIED, StoredArray
 from plugins.datacube.tasks import Task, run
 
@@ -101,7 +101,7 @@ def read(
     )
     run(tasks, plan.cost.chunks, cancel, progress, alone=plan.cost.bytes_decoded <= SMALL)
     results = [(group, {name: target.finish() for name, target in by_name.items()}) for group, by_name in targets]
-    return coverages(plan.cube, results)
+    return coverages(plan.selection, results)
 
 
 class _Target:
@@ -115,18 +115,20 @@ class _Target:
         self._parameter = parameter
         self._group = group
         leading = tuple(indexer.indices.size for indexer in group.leading)
-        y, x = group.horizontal.y, group.horizontal.x
-        together: tuple[Indexer, ...] = (y, x)
+        together: tuple[Along, ...]
         self._outside: NDArray[np.bool_] | None = None
-        if isinstance(group.horizontal, Points):
-            shape = (*leading, y.indices.size)
+        if isinstance(group.horizontal, Scattered):
+            shape = (*leading, group.horizontal.count)
             together = group.horizontal.indexers
         else:
+            y, x = group.horizontal.y, group.horizontal.x
             shape = (*leading, y.indices.size, x.indices.size)
+            together = (y, x)
             self._outside = None if group.horizontal.mask is None else ~group.horizontal.mask
         self._range = Range(shape, parameter, partial=self._outside is not None)
         order = tuple(indexer.dim for indexer in (*group.leading, *together))
         self._transposition = tuple(parameter.dims.index(dim) for dim in order)
+        self._fixed = len(opened.cube.fixed)
 
     def through(self, cache: ChunkCache) -> Iterator[Task]:
         """Yield tasks of as many chunks as make a block, each chunk on its own in the cache."""
@@ -143,9 +145,20 @@ class _Target:
 
     def finish(self) -> Range:
         """Return the values once all tasks are done."""
+        values = self._range
         if self._outside is not None:
-            self._range.exclude(self._outside)
-        return self._range
+            values.exclude(self._outside)
+        if self._fixed:
+            values.reshape(values.values.shape[self._fixed :])
+        for dim, indexer in enumerate(self._group.leading[self._fixed :]):
+            if indexer.mixing is not None:
+                values.mix(dim, indexer.mixing.sources, indexer.mixing.weights)
+        horizontal = self._group.horizontal
+        if isinstance(horizontal, Points | Raster) and horizontal.mixing is not None:
+            values.mix(-1, horizontal.mixing.sources, horizontal.mixing.weights)
+        if isinstance(horizontal, Raster):
+            values.spread(horizontal.places)
+        return values
 
     def _through(self, cache: ChunkCache, batch: Sequence[Block], keys: Sequence[ChunkKey]) -> None:
         found = cache.fetch(keys, self._load)
@@ -170,7 +183,7 @@ class _Target:
 
         `offsets` is where the start of each piece lies in the region.
         """
-        if isinstance(self._group.horizontal, Points):
+        if isinstance(self._group.horizontal, Scattered):
             picked, where = self._points(block, region, offsets)
         else:
             for dim, (piece, offset) in enumerate(zip(block.pieces, offsets, strict=True)):
@@ -188,8 +201,12 @@ class _Target:
         alone = len(self._group.leading)
         for dim, (piece, offset) in enumerate(ordered[:alone]):
             region = region[(slice(None),) * dim + (_shift(piece.local, offset),)]
+        targets = [piece.target for piece, _ in ordered[: alone + 1]]
+        if len(ordered) == alone:
+            # A single place has no dimension of its own.
+            return region[..., None], _outer([*targets, slice(0, 1)])
         picked = region[(..., *(_shift(piece.local, offset) for piece, offset in ordered[alone:]))]
-        return picked, _outer([piece.target for piece, _ in ordered[: alone + 1]])
+        return picked, _outer(targets)
 
 
 def _shift(where: Where, offset: int) -> Where:

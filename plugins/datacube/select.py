@@ -18,24 +18,47 @@ Pure: nothing is read. The rules, as users are told them:
   levels between the least and the greatest of the path's own, the ends by the cells that contain them.
 - *trajectory*: the cells that the path meets, in its order (`plugins.datacube.tracks`).
 - Longitudes of the answer are in the convention of the request, and run without a jump.
+- A query in another CRS than that of the rows and columns, and any query of data that have none, goes by
+  `plugins.datacube.elsewhere`; one that asks for a number of columns or rows, or for an area in another CRS, is
+  answered by a raster of places (`plugins.datacube.raster`).
+- *linear* interpolation applies to places, to the vertices of paths and to rasters along x and y, and to instants and
+  levels that are named one by one; what is asked for as an interval stays what is stored.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from plugins.datacube import lookup
+from plugins.datacube import elsewhere, lookup
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.calendar import STANDARD
-from plugins.datacube.datacube import Datacube, GridKind, Parameter
+from plugins.datacube.datacube import Datacube, Parameter
 from plugins.datacube.errors import InvalidQueryError, NoDataError, TooLargeError, UnsupportedDatasetError
 from plugins.datacube.horizontal import Horizontal
+from plugins.datacube.locator import OnAxes, OnMesh
 from plugins.datacube.lookup import Indices
-from plugins.datacube.query import BaseQuery, Corridor, Query, Trajectory
-from plugins.datacube.selection import Group, Indexer, Selection
+from plugins.datacube.mixtures import along_axis
+from plugins.datacube.query import (
+    BaseQuery,
+    Corridor,
+    Interpolation,
+    NumberInterval,
+    NumberSelection,
+    Position,
+    Query,
+    Radius,
+    TimeInterval,
+    Trajectory,
+)
+from plugins.datacube.raster import raster
+from plugins.datacube.reference import Reference, longitude_latitude, native_reference
+from plugins.datacube.selection import Group, Horizontals, Indexer, Selection
 
 MAXIMUM_TRAJECTORIES: Final = 1_000
 """Coverages of one answer to a trajectory query: one for each line, time, level and member."""
@@ -73,14 +96,23 @@ def select(cube: Datacube, query: Query) -> Selection:
             problem = problem or error
     if not groups:
         raise problem or NoDataError("the dataset has no parameter to answer with")
-    return Selection(cube, tuple(groups))
+    return Selection(cube, tuple(groups), _answered_in(cube, query), query.interpolation)
+
+
+def _answered_in(cube: Datacube, query: Query) -> Reference | None:
+    """Return the CRS of the answer, where it is not that of the grid."""
+    native = native_reference(cube)
+    if query.crs is None:
+        ungridded = isinstance(query, Position | Trajectory) or query.columns or query.rows
+        request = longitude_latitude() if ungridded else native
+    else:
+        request = query.crs
+    return None if request.key == native.key else request
 
 
 def _refuse(cube: Datacube, query: Query) -> None:
     if cube.unsupported is not None:
         raise UnsupportedDatasetError(cube.unsupported)
-    if cube.grid.kind is not GridKind.RECTILINEAR:
-        raise UnsupportedDatasetError(f"{cube.id} has a {cube.grid.kind.value} grid, which cannot be queried yet")
     if query.datetime is not None and cube.axis(AxisKind.T) is None:
         raise InvalidQueryError("datetime", f"{cube.id} has no time axis", "a query without datetime")
     if query.z is not None and cube.axis(AxisKind.Z) is None:
@@ -110,12 +142,17 @@ def _by_dimensions(cube: Datacube, query: BaseQuery) -> list[tuple[Parameter, ..
     groups: dict[frozenset[str], list[Parameter]] = {}
     for name in query.parameters or tuple(cube.parameters):
         parameter = cube.parameters[name]
-        kinds = {axis.kind for axis in cube.axes_of(parameter)}
-        if {AxisKind.X, AxisKind.Y} <= kinds:
+        if _varies_in_space(cube, parameter):
             groups.setdefault(frozenset(parameter.dims), []).append(parameter)
         elif query.parameters:
             raise InvalidQueryError("parameter-name", f"{name} does not vary in space", ", ".join(cube.parameters))
     return [tuple(parameters) for parameters in groups.values()]
+
+
+def _varies_in_space(cube: Datacube, parameter: Parameter) -> bool:
+    if cube.mesh is not None:
+        return set(cube.mesh.dims) <= set(parameter.dims)
+    return {AxisKind.X, AxisKind.Y} <= {axis.kind for axis in cube.axes_of(parameter)}
 
 
 def _group(cube: Datacube, query: Query, parameters: tuple[Parameter, ...]) -> Group:
@@ -123,6 +160,13 @@ def _group(cube: Datacube, query: Query, parameters: tuple[Parameter, ...]) -> G
     axes = {dim: axis for dim, axis in cube.axes.items() if dim in dims}
     of_vertices = _of_vertices(query)
     own = [(dim, axis) for kind in of_vertices for dim, axis in axes.items() if axis.kind is kind]
+    held = [
+        Indexer(dim, np.array([at]), Axis(AxisKind.CUSTOM, dim, np.zeros(1, np.int64)))
+        for dim, at in cube.fixed.items()
+        if dim in dims
+    ]
+    if len(held) != len(cube.fixed):
+        raise NoDataError(f"{parameters[0].name} does not vary along {', '.join(set(cube.fixed) - dims)}")
     leading = tuple(
         _leading(dim, axis, query)
         for kind in _LEADING
@@ -131,12 +175,32 @@ def _group(cube: Datacube, query: Query, parameters: tuple[Parameter, ...]) -> G
         if axis.kind is kind
     )
     if isinstance(query, Trajectory):
-        _check_number(math.prod(indexer.indices.size for indexer in leading) * len(query.lines))
+        _check_number(math.prod(indexer.axis.size for indexer in leading) * len(query.lines))
+    return Group(parameters, (*held, *leading), _horizontal(cube, axes, query, own))
+
+
+def _horizontal(cube: Datacube, axes: Mapping[str, Axis], query: Query, own: elsewhere.Own) -> Horizontals:
+    """Return the horizontal cells: by rows and columns where that can be, else place by place."""
+    native = native_reference(cube)
+    request = query.crs or longitude_latitude()
+    gridded = not isinstance(query, Position | Trajectory)
+    counted = query.columns is not None or query.rows is not None
+    if cube.mesh is not None:
+        on_mesh = OnMesh(cube.mesh, request)
+        if counted and not isinstance(query, Position | Trajectory):
+            return raster(elsewhere.localised(query, request), on_mesh)
+        return elsewhere.select(query, on_mesh, own, native=False)
     (y_dim, y), (x_dim, x) = (
         next((dim, axis) for dim, axis in axes.items() if axis.kind is kind) for kind in (AxisKind.Y, AxisKind.X)
     )
-    horizontal = Horizontal(y_dim, y, x_dim, x, geographic=cube.grid.geographic)
-    return Group(parameters, leading, horizontal.select(query, own))
+    same = request.key == native.key
+    on_axes = OnAxes(y_dim, y, x_dim, x, native, request)
+    if not isinstance(query, Position | Trajectory) and (counted or (query.crs is not None and not same)):
+        return raster(elsewhere.localised(query, request), on_axes)
+    by_distance = isinstance(query, Radius | Corridor) and not native.geographic
+    if same and not by_distance and (gridded or query.interpolation is Interpolation.NEAREST):
+        return Horizontal(y_dim, y, x_dim, x, geographic=native.geographic).select(query, own)
+    return elsewhere.select(query, on_axes, own, native=gridded)
 
 
 def _of_vertices(query: Query) -> tuple[AxisKind, ...]:
@@ -159,19 +223,54 @@ def _check_number(coverages: int) -> None:
 def _leading(dim: str, axis: Axis, query: BaseQuery) -> Indexer:
     indices = np.arange(axis.size)
     bounds = _of_corridor(axis, query)
+    linear = query.interpolation is Interpolation.LINEAR
+    if axis.kind is AxisKind.Z and query.levels is not None:
+        return _evenly(dim, axis, query, bounds, query.levels)
     if bounds is not None:
         indices = _between(axis, *bounds)
         _expect(indices, "datetime" if axis.kind is AxisKind.T else "z", axis)
     elif axis.kind is AxisKind.T and query.datetime is not None:
+        if linear and not isinstance(query.datetime, TimeInterval):
+            return _interpolated(dim, axis, np.array(lookup.instants(axis, query.datetime), np.int64), "datetime")
         indices = lookup.moments(axis, query.datetime)
         _expect(indices, "datetime", axis)
     elif axis.kind is AxisKind.Z and query.z is not None:
+        if linear and not isinstance(query.z, NumberInterval):
+            return _interpolated(dim, axis, np.array(query.z, np.float64).reshape(-1), "z")
         indices = lookup.levels(axis, query.z)
         _expect(indices, "z", axis)
     elif axis.kind is AxisKind.CUSTOM and axis.name in query.dimensions:
         indices = lookup.members(axis, query.dimensions[axis.name])
         if indices.size == 0:
             raise InvalidQueryError(axis.name, f"{axis.name}: there is no such value", lookup.listing(axis))
+    return Indexer(dim, indices, axis.take(indices))
+
+
+def _interpolated(dim: str, axis: Axis, values: NDArray[Any], name: str) -> Indexer:
+    """Return the two steps or levels around each value, and how to mix them."""
+    indices, mixing = along_axis(axis, values)
+    _expect(indices, name, axis)
+    return Indexer(dim, indices, replace(axis, values=values.copy(), bounds=None), mixing)
+
+
+def _evenly(
+    dim: str, axis: Axis, query: BaseQuery, bounds: tuple[float | None, float | None, float] | None, count: int
+) -> Indexer:
+    """Return a number of levels, evenly from the lowest that is asked for to the highest (``resolution-z``)."""
+    low, high = float(axis.values.min()), float(axis.values.max())
+    given: NumberSelection | None = query.z
+    if bounds is not None:
+        given = NumberInterval(bounds[0], bounds[1])
+    if isinstance(given, NumberInterval):
+        low, high = low if given.low is None else given.low, high if given.high is None else given.high
+    elif given is not None:
+        levels = given if isinstance(given, tuple) else (given,)
+        low, high = min(levels), max(levels)
+    wanted = np.linspace(low, high, count) if count > 1 else np.array([(low + high) / 2.0])
+    if query.interpolation is Interpolation.LINEAR:
+        return _interpolated(dim, axis, wanted, "z")
+    indices = lookup.levels(axis, tuple(wanted.tolist()))
+    _expect(indices, "z", axis)
     return Indexer(dim, indices, axis.take(indices))
 
 

@@ -6,6 +6,7 @@ too large for an immediate answer is sent again, unchanged, as a job.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,12 +15,14 @@ from plugins.datacube.cancel import Cancel
 from plugins.datacube.definition import ID_PATTERN
 from plugins.datacube.distance import LENGTH_UNITS
 from plugins.datacube.errors import InvalidQueryError, UnknownError
+from plugins.datacube.instances import find_instance
 from plugins.datacube.library import Library, OpenDatacube
 from plugins.datacube.limits import Limits, admit
-from plugins.datacube.parse import CRS_NAMES, OTHER_PARAMETERS, parse_query
+from plugins.datacube.parse import OTHER_PARAMETERS, parse_query
 from plugins.datacube.plan import ReadPlan, plan_query
 from plugins.datacube.query import QUERY_TYPES
 from plugins.datacube.read import read
+from plugins.datacube.reference import names_longitude_latitude
 from plugins.formats.table import FORMATS, Format, formats_for, negotiate
 from plugins.jobs.child import Report
 from plugins.jobs.job import Outcome
@@ -31,6 +34,8 @@ DEFAULT_FORMAT: Final = "NetCDF"
 READING_SHARE: Final = 0.8
 """Of the progress of a job; the rest is writing."""
 MAX_TEXT: Final = 256 * 1024
+UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+"""What does not stand in the name of a file."""
 
 _TEXT_OR_NUMBER: Final = [{"type": "string", "maxLength": MAX_TEXT}, {"type": "number"}]
 CUSTOM: Final[Mapping[str, Any]] = {
@@ -70,6 +75,14 @@ DESCRIPTION: Final[Mapping[str, Any]] = {
             "description": "Identifier of the collection, as in /collections.",
             "schema": {"type": "string", "pattern": f"^{ID_PATTERN.pattern}$"},
             "minOccurs": 1,
+            "maxOccurs": 1,
+        },
+        "instance": {
+            "title": "Instance",
+            "description": "A forecast run of the collection (2024-06-03T00:00:00Z), a state of its data (the name of a "
+            "version, or a snapshot), or 'latest'; without it the collection as it is now.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+            "minOccurs": 0,
             "maxOccurs": 1,
         },
         "query": {
@@ -253,7 +266,8 @@ def run(
         for part in written_as.encode(coverages):
             cancel.raise_if_cancelled()
             file.write(part)
-    name = f"{opened.cube.id}-{inputs['query']}.{written_as.extension}"
+    instance = f"-{UNSAFE.sub('-', inputs['instance'])}" if "instance" in inputs else ""
+    name = f"{opened.cube.id}{instance}-{inputs['query']}.{written_as.extension}"
     return Outcome(path, written_as.content_type, name)
 
 
@@ -262,6 +276,11 @@ def _plan(inputs: Mapping[str, Any], library: Library) -> tuple[OpenDatacube, Re
         opened = library.get(inputs["collection"])
     except UnknownError as error:
         raise InvalidQueryError("collection", error.detail, ", ".join(library.ids()[:50])) from error
+    if "instance" in inputs:
+        try:
+            opened = find_instance(opened, inputs["instance"]).opened
+        except UnknownError as error:
+            raise InvalidQueryError("instance", error.detail) from error
     query = parse_query(inputs["query"], edr_parameters(inputs), opened.cube)
     return opened, plan_query(opened.cube, query)
 
@@ -281,7 +300,7 @@ def edr_parameters(inputs: Mapping[str, Any]) -> dict[str, str]:
     """
     raw: dict[str, str] = {}
     for name, value in inputs.items():
-        if name in ("collection", "query", "format", "dimensions"):
+        if name in ("collection", "instance", "query", "format", "dimensions"):
             continue
         if name == "bbox" and not isinstance(value, str):
             raw["bbox"] = _text(bbox_values("bbox", value))
@@ -294,7 +313,7 @@ def edr_parameters(inputs: Mapping[str, Any]) -> dict[str, str]:
     box = inputs.get("bbox")
     if isinstance(box, Mapping) and "crs" in box:
         same = {str(box["crs"]).strip().lower(), raw.get("crs", str(box["crs"])).strip().lower()}
-        if len(same) > 1 and not CRS_NAMES.issuperset(same):
+        if len(same) > 1 and not all(names_longitude_latitude(name) for name in same):
             raise InvalidQueryError("crs", "crs and the bounding box name different reference systems", "one of them")
         raw["crs"] = str(box["crs"])
     return raw

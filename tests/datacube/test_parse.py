@@ -157,7 +157,7 @@ def test_names_of_wgs84(crs: str) -> None:
     assert parse_query("position", {**POINT, "crs": crs}, CUBE) == parse_query("position", POINT, CUBE)
 
 
-@pytest.mark.parametrize("crs", ["EPSG:3857", "", "wgs", "native"])
+@pytest.mark.parametrize("crs", ["EPSG:999999", "", "wgs", "native", "EPSG:5773", "EPSG:4979", "http://example.com/crs"])
 def test_other_crs(crs: str) -> None:
     with pytest.raises(InvalidQueryError) as caught:
         parse_query("position", {**POINT, "crs": crs}, CUBE)
@@ -250,7 +250,7 @@ def test_a_custom_dimension_of_numbers_lists_them_when_asked_for_text() -> None:
         ("corridor", {**CORRIDOR, "corridor-height": "-5", "height-units": "hPa"}, "corridor-height"),
         ("corridor", {**CORRIDOR, "corridor-height": "x", "height-units": "hPa"}, "corridor-height"),
         ("corridor", {**CORRIDOR, "corridor-height": "5", "height-units": "m"}, "height-units"),
-        ("corridor", {**CORRIDOR, "resolution-x": "10"}, "resolution-x"),
+        ("corridor", {**CORRIDOR, "resolution-x": "1.5"}, "resolution-x"),
         ("corridor", {**CORRIDOR, "resolution-y": "fine"}, "resolution-y"),
         ("corridor", {**CORRIDOR, "resolution-z": "-1"}, "resolution-z"),
         ("corridor", {**CORRIDOR, "coords": "LINESTRING M (0 0 1,1 1 2)", "datetime": "2020"}, "datetime"),
@@ -271,4 +271,6 @@ def test_errors_name_the_parameter(kind: str, raw: dict[str, str], parameter: st
 def test_an_unknown_parameter_is_told_what_there_is() -> None:
     with pytest.raises(InvalidQueryError) as caught:
         parse_query("position", {**POINT, "realization": "1"}, CUBE)
-    assert caught.value.valid == "coords, datetime, z, parameter-name, f, limit, crs, number, product"
+    assert caught.value.valid == (
+        "coords, datetime, z, parameter-name, f, limit, crs, interpolation, number, product"
+    )

@@ -114,10 +114,11 @@ def wanted(block: object, dims: tuple[str, ...], points: bool) -> list[tuple[int
 
 def expected_elements(group: object, parameter: Parameter) -> set[tuple[int, ...]]:
     (time,) = (indexer.indices.tolist() for indexer in group.leading)
-    y, x = group.horizontal.y.indices.tolist(), group.horizontal.x.indices.tolist()
     if isinstance(group.horizontal, Points):
+        y, x = (along.indices.tolist() for along in group.horizontal.cells)
         cells = list(zip(y, x, strict=True))
     else:
+        y, x = group.horizontal.y.indices.tolist(), group.horizontal.x.indices.tolist()
         mask = group.horizontal.mask
         cells = [(r, c) for i, r in enumerate(y) for j, c in enumerate(x) if mask is None or mask[i, j]]
     order = [parameter.dims.index(dim) for dim in ("time", "lat", "lon")]
