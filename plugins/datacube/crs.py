@@ -54,6 +54,42 @@ def prime_meridian(attributes: Mapping[str, Any]) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
+LENGTHS: Final = {
+    **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
+    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
+    **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
+}
+"""Metres of each unit of projected coordinates."""
+DEGREES: Final = frozenset({"degree", "degrees", "deg", "degrees_east", "degrees_north", "degree_east", "degree_north"})
+
+
+def unit_factor(crs: CRS, units: str | None, mapping: Mapping[str, Any]) -> float | None:
+    """Return by what coordinates are multiplied to be in the units of their CRS; None where that is not known.
+
+    Coordinates without units are in those of the CRS. The scanning angles of a geostationary view (radians) become
+    metres by the height of the satellite.
+
+    Examples
+    --------
+    >>> unit_factor(CRS("EPSG:27700"), "km", {}), unit_factor(CRS("EPSG:27700"), "degrees", {})
+    (1000.0, None)
+    """
+    text = (units or "").strip().lower()
+    angular = bool(crs.is_geographic)
+    if not text or text == "1":
+        return 1.0
+    if text in DEGREES:
+        return 1.0 if angular else None
+    if text in ("rad", "radian", "radians"):
+        if angular:
+            return 180.0 / np.pi
+        height = mapping.get("perspective_point_height")
+        geostationary = mapping.get("grid_mapping_name") == "geostationary"
+        return float(height) if geostationary and isinstance(height, (int, float)) else None
+    own = float(crs.axis_info[0].unit_conversion_factor) if crs.axis_info and not angular else 1.0
+    return None if angular or text not in LENGTHS else LENGTHS[text] / own
+
+
 def uri(crs: CRS) -> str:
     """Return the OGC URI of a CRS that has an authority's code, else OGC's URI for "unknown"."""
     # What the CRS itself says: searching PROJ's database for an equal one takes seconds.

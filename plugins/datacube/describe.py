@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from plugins.datacube import calendar as cf_calendar
-from plugins.datacube import cf, coordinates, extents, grids, integrity
+from plugins.datacube import cf, coordinates, extents, grids, integrity, meshes
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.contents import Contents, Variable, read_contents
 from plugins.datacube.datacube import Datacube, Extent, GridKind, Parameter
@@ -72,6 +73,7 @@ def describe(source: Source, definition: DatasetDefinition) -> Datacube:
         unsupported=unsupported,
         skipped={**contents.skipped, **skipped},
         attributes={**attributes, **_notes(contents, horizontal)},
+        mesh=meshes.mesh_of(horizontal, _sizes(fields)),
     )
 
 
@@ -201,10 +203,17 @@ def _axes(contents: Contents, horizontal: grids.Horizontal, fields: Mapping[str,
                 kinds[dimension] = AxisKind.CUSTOM if kind is AxisKind.T and dimension != time else kind
         if dimension in horizontal.dims and kinds[dimension] not in (AxisKind.X, AxisKind.Y):
             continue
-        axes[dimension] = coordinates.axis_of(
-            dimension, size, found, kinds[dimension], contents.variables, geographic=geographic
-        )
+        axis = coordinates.axis_of(dimension, size, found, kinds[dimension], contents.variables, geographic=geographic)
+        if dimension in horizontal.dims and horizontal.factor != 1.0:
+            bounds = None if axis.bounds is None else axis.bounds * horizontal.factor
+            axis = replace(axis, values=axis.values * horizontal.factor, bounds=bounds, units=None)
+        axes[dimension] = axis
     return _one_vertical_each(axes, fields)
+
+
+def _sizes(fields: Mapping[str, Variable]) -> dict[str, int]:
+    """Return the length of each dimension of the data variables."""
+    return {dim: size for field in fields.values() for dim, size in zip(field.dims, field.shape, strict=True)}
 
 
 def _time_dimension(chosen: Mapping[str, Variable]) -> str | None:

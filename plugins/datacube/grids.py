@@ -1,8 +1,8 @@
 """How do the cells of a store lie on the Earth, and along which dimensions?
 
 The marks are tried from the most telling to the least: HEALPix, an unstructured mesh, one-dimensional latitude and
-longitude, a projection, two-dimensional latitude and longitude, a single place. Only a rectilinear grid of latitude and
-longitude can be queried; the others are recognised, so that they can be listed with the reason.
+longitude, a projection, two-dimensional latitude and longitude, a single place. What cannot be queried right is
+recognised too, so that it can be listed with the reason.
 """
 
 from __future__ import annotations
@@ -17,20 +17,18 @@ from plugins.datacube import cf, coordinates, crs
 from plugins.datacube.contents import Contents, Variable
 from plugins.datacube.datacube import CRS84, Grid, GridKind
 from plugins.datacube.errors import DatasetError
+from plugins.datacube.mesh import healpix
 
-NOT_YET: Final = "EDR queries on it are not supported yet"
-SENTENCES: Final = {
-    GridKind.PROJECTED: f"the data lies on a projected grid; {NOT_YET}",
-    GridKind.CURVILINEAR: f"the data lies on a curvilinear grid (2-D latitude and longitude); {NOT_YET}",
-    GridKind.HEALPIX: f"the data lies on a HEALPix grid; {NOT_YET}",
-    GridKind.UNSTRUCTURED: f"the data lies on an unstructured grid (a list of cells or points); {NOT_YET}",
-    GridKind.POINT: f"the data belongs to single places (stations or a point), not to a grid; {NOT_YET}",
-}
 RADIANS: Final = "latitude and longitude are in radians; EDR queries need degrees"
 MERIDIAN: Final = (
     "longitudes are counted from another meridian than Greenwich; EDR queries on them are not supported yet"
 )
-ROTATED: Final = f"the data lies on a rotated-pole grid; {NOT_YET}"
+NO_SYSTEM: Final = (
+    "x and y are projected coordinates, and nothing says of which CRS: add a CF grid mapping, or name it in the "
+    "configuration (crs)"
+)
+NO_UNITS: Final = "the units of x and y are not those of their CRS, and cannot be converted to them"
+HEALPIX_LEVEL: Final = "the data lies on a HEALPix grid whose refinement level or order of pixels is not a known one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,10 @@ class Horizontal:
     """Attributes of the grid mapping."""
     native: CRS | None = None
     """CRS of x and y where they are not longitude and latitude."""
+    factor: float = 1.0
+    """By which x and y are multiplied to be in the units of that CRS."""
+    pixels: Variable | None = None
+    """The numbers of HEALPix pixels, where they are listed."""
     unsupported: str | None = None
 
 
@@ -126,7 +128,21 @@ def _healpix(contents: Contents, mapping: Mapping[str, Any]) -> Horizontal | Non
     merged: dict[str, Any] = {}
     for variable in marked:
         merged.update(variable.attributes)
-    return Horizontal(GridKind.HEALPIX, dims, mapping={**merged, **mapping}, unsupported=SENTENCES[GridKind.HEALPIX])
+    attributes = {**merged, **mapping}
+    known = healpix.read_level(attributes) is not None and healpix.read_nested(attributes) is not None
+    if not known or len(dims) != 1:
+        return None if dims and _has_places(contents, dims) else _refused(dims, attributes)
+    return Horizontal(GridKind.HEALPIX, dims, mapping=attributes, pixels=cells)
+
+
+def _has_places(contents: Contents, dims: tuple[str, ...]) -> bool:
+    """Whether the pixels have coordinates: then they are served as any list of cells."""
+    found = [v for v in contents.variables.values() if v.dims == dims and v.dtype.kind in "iuf"]
+    return all(any(kind.rank(v) is not None for v in found) for kind in (cf.LATITUDE, cf.LONGITUDE))
+
+
+def _refused(dims: tuple[str, ...], attributes: Mapping[str, Any]) -> Horizontal:
+    return Horizontal(GridKind.HEALPIX, dims, mapping=attributes, unsupported=HEALPIX_LEVEL)
 
 
 def _cell_dimension(contents: Contents) -> tuple[str, ...]:
@@ -160,7 +176,6 @@ def _cells(latitude: Variable, longitude: Variable) -> Horizontal:
         latitude.dims,
         longitude=longitude,
         latitude=latitude,
-        unsupported=SENTENCES[GridKind.UNSTRUCTURED],
     )
 
 
@@ -183,7 +198,6 @@ def _one_dimensional(
             latitude.dims,
             longitude=longitude,
             latitude=latitude,
-            unsupported=SENTENCES[GridKind.POINT],
         )
     return _cells(latitude, longitude)
 
@@ -242,11 +256,19 @@ def _projected(
     rotated = mapping.get("grid_mapping_name") == "rotated_latitude_longitude" or (
         x.text("standard_name") == "grid_longitude"
     )
-    if system is None and auxiliary is None and not rotated and x.text("standard_name") is None:
-        return None  # two axes called x and y, and nothing that says where they are
     longitude, latitude = auxiliary if auxiliary is not None else (None, None)
-    sentence = ROTATED if rotated else SENTENCES[GridKind.PROJECTED]
-    return Horizontal(GridKind.PROJECTED, dims, x, y, longitude, latitude, mapping, system, sentence)
+    if system is None:
+        if auxiliary is not None:
+            return None  # its latitudes and longitudes say where the cells are
+        if not rotated and x.text("standard_name") is None:
+            return None  # two axes called x and y, and nothing that says where they are
+        return Horizontal(GridKind.PROJECTED, dims, x, y, mapping=mapping, unsupported=NO_SYSTEM)
+    factor = crs.unit_factor(system, x.text("units"), mapping)
+    if factor is None or crs.unit_factor(system, y.text("units"), mapping) != factor:
+        if auxiliary is not None:
+            return None
+        return Horizontal(GridKind.PROJECTED, dims, x, y, mapping=mapping, native=system, unsupported=NO_UNITS)
+    return Horizontal(GridKind.PROJECTED, dims, x, y, longitude, latitude, mapping, system, factor=factor)
 
 
 def _pair(latitudes: Sequence[Variable], longitudes: Sequence[Variable], rank: int) -> tuple[Variable, Variable] | None:
@@ -267,7 +289,6 @@ def _two_dimensional(latitudes: Sequence[Variable], longitudes: Sequence[Variabl
         pair[1].dims,
         longitude=pair[0],
         latitude=pair[1],
-        unsupported=SENTENCES[GridKind.CURVILINEAR],
     )
 
 
@@ -275,7 +296,7 @@ def _single_place(latitudes: Sequence[Variable], longitudes: Sequence[Variable])
     pair = _pair(latitudes, longitudes, rank=0)
     if pair is None:
         return None
-    return Horizontal(GridKind.POINT, (), longitude=pair[0], latitude=pair[1], unsupported=SENTENCES[GridKind.POINT])
+    return Horizontal(GridKind.POINT, (), longitude=pair[0], latitude=pair[1])
 
 
 def grid_of(horizontal: Horizontal) -> Grid:

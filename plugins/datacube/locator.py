@@ -1,7 +1,7 @@
 """Which cell holds a place that is given in the CRS of a request, whatever the grid?
 
-Two answers: `OnAxes`, for grids whose cells lie in rows and columns of some CRS, and `OnMesh`, for the others. Both turn
-places into numbers of cells and numbers into centres; rasters, points in another CRS and paths are built on them
+Two answers: `OnAxes`, for grids whose cells lie in rows and columns of some CRS, and `OnMesh`, for the others. Both
+turn places into numbers of cells and numbers into centres; rasters, points in another CRS and paths are built on them
 (`plugins.datacube.raster`, `plugins.datacube.elsewhere`).
 """
 

@@ -123,7 +123,7 @@ def distinct(positions: Sequence[Indices]) -> tuple[tuple[Indices, ...], Indices
 
 
 def along_axis(axis: Axis, values: NDArray[Any]) -> tuple[Indices, Mixing]:
-    """Return which positions of an axis to read, and how to mix them for each value; none where a value lies outside."""
+    """Return which positions of an axis to read, and how to mix them for each value; none if one lies outside."""
     cells, parts = shares(axis, values)
     if (cells < 0).any():
         cells, parts = cells[:0], parts[:0]

@@ -1,8 +1,8 @@
 """Which cells give the values of a regular grid of places that is laid over the data?
 
 Asked for with ``resolution-x`` and ``resolution-y``, or by a ``crs`` in which the cells of the data lie in no rows and
-columns. The places run evenly from the least to the greatest coordinate of the area, both included; each takes the value
-of the cell that holds it, or the linear mixture of the cells around it; what lies outside the area or the data is
+columns. The places run evenly from the least to the greatest coordinate of the area, both included; each takes the
+value of the cell that holds it, or the linear mixture of the cells around it; what lies outside the area or the data is
 missing.
 """
 
