@@ -16,6 +16,7 @@ from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import InvalidQueryError, IsoplethError
 from plugins.datacube.library import Library
 from plugins.datacube.limits import ByteBudget
+from plugins.datacube.mesh.tree import keep_in
 from plugins.jobs.runner import Runner
 from plugins.jobs.store import JobStore, Quotas
 from plugins.processes.context import ProcessContext
@@ -75,7 +76,7 @@ class Deployment:
         """Open what is new, describe it in the catalogue, and note what failed."""
         self.library.refresh()
         entries = self.library.entries()
-        report = harvest(entries, self.repository, self.urls)
+        report = harvest(entries, self.repository, self.urls, self.settings.sync_limits)
         failed = {entry.definition.id: entry.problem for entry in entries if entry.problem}
         failed |= {identifier: reason for identifier, reason in report.failed.items() if identifier not in failed}
         self.opened = Opened(tuple(e.definition.id for e in entries if not e.problem), failed)
@@ -118,6 +119,7 @@ def create(settings: Settings, more: tuple[DatasetDefinition, ...] = ()) -> Depl
     except OSError as error:
         raise InvalidQueryError("data", f"cannot make the data folder {data}: {error.strerror}") from error
     set_capacity(settings.limits.chunk_cache)
+    keep_in(data / "index")
     definitions = definitions_of(settings, more)
     context = ProcessContext(definitions, published, settings.job_limits)
     jobs = JobStore(data / "jobs.sqlite", Quotas(settings.jobs.running_per_user, settings.jobs.queued_per_user))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -165,28 +166,29 @@ def test_fill_values_are_those_that_are_stored(
 
 
 OTHERS = {
-    "orca2_votemper.nc": (GridKind.CURVILINEAR, "curvilinear grid (2-D latitude and longitude)", {"votemper"}),
-    "rotated_pole_precipitation.nc": (GridKind.PROJECTED, "rotated-pole grid", {"pr"}),
-    "rotated_pole.nc": (GridKind.PROJECTED, "rotated-pole grid", {"air_pressure_at_sea_level"}),
-    "hybrid_height.nc": (GridKind.PROJECTED, "rotated-pole grid", {"air_potential_temperature"}),
-    "osgb_tmean_1910.nc": (GridKind.PROJECTED, "projected grid", {"tmean"}),
-    "toa_brightness_stereographic.nc": (GridKind.PROJECTED, "projected grid", {"data"}),
-    "mesh_C4_synthetic_float.nc": (GridKind.UNSTRUCTURED, "unstructured grid", {"synthetic"}),
-    "cesm_point_members_noleap.nc": (GridKind.POINT, "single places", {"TS"}),
+    "orca2_votemper.nc": (GridKind.CURVILINEAR, 26_640, {"votemper"}),
+    "rotated_pole_precipitation.nc": (GridKind.PROJECTED, None, {"pr"}),
+    "rotated_pole.nc": (GridKind.PROJECTED, None, {"air_pressure_at_sea_level"}),
+    "hybrid_height.nc": (GridKind.PROJECTED, None, {"air_potential_temperature"}),
+    "osgb_tmean_1910.nc": (GridKind.PROJECTED, None, {"tmean"}),
+    "toa_brightness_stereographic.nc": (GridKind.PROJECTED, None, {"data"}),
+    "mesh_C4_synthetic_float.nc": (GridKind.UNSTRUCTURED, 96, {"synthetic"}),
+    "cesm_point_members_noleap.nc": (GridKind.POINT, 1, {"TS"}),
 }
 
 
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("name", OTHERS)
-def test_other_grids_are_listed_with_the_reason(
+def test_other_grids_are_recognised(
     name: str, version: int, shared_data: Path, converted: Callable[[Path, int], Path]
 ) -> None:
-    kind, words, parameters = OTHERS[name]
+    kind, cells, parameters = OTHERS[name]
     file = sample(name, shared_data)
     cube = opened(converted(file, version)).cube
     assert cube.grid.kind is kind
-    assert cube.unsupported is not None
-    assert words in cube.unsupported
+    assert cube.unsupported is None
+    assert (None if cube.mesh is None else math.prod(cube.mesh.shape)) == cells
+    assert cube.grid.geographic is (kind is not GridKind.PROJECTED)
     assert set(cube.parameters) == parameters
     box = cube.extent
     assert -180 <= box.west <= box.east <= 180
@@ -269,8 +271,9 @@ def test_healpix_store(era5_like: Callable[..., tuple[Path, Any]]) -> None:
     path, _ = era5_like("--years", "0.01", "--healpix", "4")
     cube = opened(path).cube
     assert cube.grid.kind is GridKind.HEALPIX
-    assert cube.unsupported is not None
-    assert "HEALPix" in cube.unsupported
+    assert cube.unsupported is None
+    assert cube.mesh is not None
+    assert cube.mesh.shape == (192,)
     assert set(cube.parameters) == {"t2m", "u10", "v10", "tp", "msl"}
     assert list(cube.axes) == ["time"]
     assert cube.extent.start == "2020-01-01T00:00:00Z"
@@ -430,7 +433,10 @@ class TestRecognition:
         arrays = [lat, lon, TIME, field("time", "cell", cell=3)]
         cube = described(tmp_path / "a", arrays, {"featureType": feature} if feature else {})
         assert cube.grid.kind is kind
-        assert cube.unsupported is not None
+        assert cube.unsupported is None
+        assert cube.mesh is not None
+        assert cube.mesh.shape == (3,)
+        assert cube.mesh.centres(np.arange(3))[0].tolist() == [-10.0, -5.0, 5.0]
         assert set(cube.parameters) == {"t2m"}
         assert (cube.extent.west, cube.extent.east) == (-10.0, 5.0)
 

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import zarr
 from plugins.datacube import library as library_module
 from plugins.datacube.definition import DatasetDefinition, Provider
 from plugins.datacube.errors import DatasetError, UnknownError
-from plugins.datacube.library import Library, open_datacube
+from plugins.datacube.instances import find_instance, states_of
+from plugins.datacube.library import Library, OpenDatacube, datacube_at, open_datacube
 from plugins.datacube.published import read_dataset_json, write_dataset_json
-from plugins.datacube.sources import open_source
+from plugins.datacube.sources import open_source, open_state
 
 
 def fill(group: zarr.Group, times: int = 2, value: float = 1.0) -> None:
@@ -226,12 +228,8 @@ class TestLibrary:
             library.get("missing")
 
     def test_unsupported_datasets_are_given(self, tmp_path: Path) -> None:
-        group = zarr.create_group(tmp_path / "a.zarr")
-        for name, units in (("lat", "degrees_north"), ("lon", "degrees_east"), ("v", "K")):
-            array = group.create_array(
-                name, shape=(2, 2), dtype="f8", dimension_names=["j", "i"], attributes={"units": units}
-            )
-            array[...] = [[1, 2], [3, 4]]
+        plain(tmp_path / "a.zarr")
+        zarr.open_group(tmp_path / "a.zarr")["lat"][...] = np.array([50.0, 30.0, 40.0])  # type: ignore[index]
         library = Library([define(tmp_path / "a.zarr", "ocean")])
         assert library.get("ocean").cube.unsupported is not None
         assert library.entries()[0].problem is None
@@ -343,3 +341,106 @@ class TestDocument:
             read_dataset_json(tmp_path / "a")
         assert words in caught.value.detail
         assert str(tmp_path) not in caught.value.detail
+
+
+class TestStates:
+    def history(self, path: Path) -> tuple[OpenDatacube, list[str]]:
+        """Three states of one store, whose values are 1, 2 and 3, and their snapshots."""
+        snapshots = [commit(path, times=number + 1, value=float(number)) for number in (1, 2, 3)]
+        return open_datacube(define(path)), snapshots
+
+    def test_an_old_state_is_read_as_it_was(self, tmp_path: Path) -> None:
+        opened, snapshots = self.history(tmp_path / "store")
+        for number, snapshot in enumerate(snapshots, start=1):
+            old = find_instance(opened, snapshot)
+            assert (old.id, old.opened.cube.snapshot) == (snapshot, snapshot)
+            np.testing.assert_array_equal(old.opened.arrays["t2m"][...], np.full((number + 1, 3, 2), number, "f4"))
+        assert find_instance(opened, "latest").opened is opened
+
+    def test_the_newest_comes_first_and_the_empty_one_not_at_all(self, tmp_path: Path) -> None:
+        opened, snapshots = self.history(tmp_path / "store")
+        states = states_of(opened)
+        assert [state.id for state in states] == snapshots[::-1]
+        assert [state.previous for state in states] == [*snapshots[-2::-1], None]
+        assert {state.message for state in states} == {"written"}
+        assert all(abs((state.written - datetime.now(UTC)).total_seconds()) < 60 for state in states)
+
+    def test_a_tag_names_a_state(self, tmp_path: Path) -> None:
+        opened, snapshots = self.history(tmp_path / "store")
+        repository(tmp_path / "store").create_tag("first", snapshots[0])
+        repository(tmp_path / "store").create_tag("no/path", snapshots[1])
+        found = find_instance(opened, "first")
+        assert found.state is not None
+        assert (found.state.tagged, found.opened.cube.snapshot) == (True, snapshots[0])
+        assert [state.id for state in states_of(opened)] == ["first", *snapshots[::-1]]
+
+    @pytest.mark.parametrize("name", ["none", "AAAAAAAAAAAAAAAAAAAA", "1CECHNKREP0F1RSTCMT0", "main", "", "x" * 500])
+    def test_what_is_no_state_is_unknown(self, tmp_path: Path, name: str) -> None:
+        opened, _ = self.history(tmp_path / "store")
+        with pytest.raises(UnknownError, match="'latest', the tags and the snapshots") as caught:
+            find_instance(opened, name)
+        assert len(caught.value.detail) < 300
+
+    def test_unfinished_work_is_nobodys_business(self, tmp_path: Path) -> None:
+        opened, snapshots = self.history(tmp_path / "store")
+        store = repository(tmp_path / "store")
+        store.create_branch("publish", snapshots[-1])
+        session = store.writable_session("publish")
+        fill(zarr.create_group(session.store, overwrite=True), value=9.0)
+        half = session.commit("publication in progress")
+        with pytest.raises(UnknownError):
+            find_instance(opened, half)
+
+    def test_a_new_state_is_found_at_once(self, tmp_path: Path) -> None:
+        opened, _ = self.history(tmp_path / "store")
+        states_of(opened)
+        newest = commit(tmp_path / "store", value=4.0)
+        assert find_instance(opened, newest).opened.cube.snapshot == newest
+        assert opened.cube.snapshot != newest
+
+    def test_a_state_is_opened_once_by_however_many(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened, snapshots = self.history(tmp_path / "store")
+        count: list[str] = []
+
+        def counted(source: Any, snapshot: str) -> Any:
+            count.append(snapshot)
+            return open_state(source, snapshot)
+
+        monkeypatch.setattr(library_module, "open_state", counted)
+        together = threading.Barrier(8)
+
+        def ask(_: int) -> OpenDatacube:
+            together.wait(10)
+            return datacube_at(opened, snapshots[0])
+
+        with ThreadPoolExecutor(8) as pool:
+            results = list(pool.map(ask, range(8)))
+        assert count == [snapshots[0]]
+        assert all(result is results[0] for result in results)
+
+    def test_only_the_last_few_states_are_kept_open(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(library_module, "STATES_KEPT", 1)
+        opened, snapshots = self.history(tmp_path / "store")
+        first = datacube_at(opened, snapshots[0])
+        assert datacube_at(opened, snapshots[0]) is first
+        datacube_at(opened, snapshots[1])
+        assert datacube_at(opened, snapshots[0]) is not first
+        np.testing.assert_array_equal(first.arrays["t2m"][...], np.ones((2, 3, 2), "f4"))
+
+    def test_a_state_that_holds_nothing_servable_says_why(self, tmp_path: Path) -> None:
+        path = tmp_path / "store"
+        session = repository(path).writable_session("main")
+        zarr.create_group(session.store, overwrite=True)
+        empty = session.commit("a group without arrays")
+        commit(path)
+        with pytest.raises(DatasetError, match="holds no arrays"):
+            find_instance(open_datacube(define(path)), empty)
+
+    def test_a_job_reads_what_it_was_estimated_on(self, tmp_path: Path) -> None:
+        other = define(plain(tmp_path / "b.zarr"), "b")
+        _, snapshots = self.history(tmp_path / "store")
+        mine = define(tmp_path / "store", "a")
+        assert Library([mine, other], at=snapshots[0]).get("a").cube.snapshot == snapshots[0]
+        # What has no such state is read as it is.
+        assert Library([mine, other], at=snapshots[0]).get("b") is open_datacube(other)
+        assert Library([mine], at="AAAAAAAAAAAAAAAAAAAA").get("a").cube.snapshot == snapshots[-1]

@@ -113,10 +113,16 @@ def test_it_is_listed_only_when_complete_and_carries_what_people_said(shared_dat
     assert (report.first_time, report.last_time) == ("1860-06-01T00:00:00Z", "2099-06-01T00:00:00Z")
 
 
-def test_grids_that_cannot_be_queried_yet_are_published_with_the_reason(shared_data: Path, tmp_path: Path) -> None:
-    report = publish([shared_data / "osgb_tmean_1910.nc"], DatasetDefinition(id="uk", href=""), tmp_path)
+def test_grids_that_cannot_be_queried_are_published_with_the_reason(shared_data: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.nc"
+    with xr.open_dataset(shared_data / "osgb_tmean_1910.nc", engine="netcdf4", decode_cf=False) as grid:
+        for axis in ("x", "y"):
+            grid[axis].attrs["standard_name"] = f"projection_{axis}_coordinate"
+        grid["tmean"].attrs = {"units": "degC"}
+        grid[["tmean", "x", "y", "time"]].drop_vars(["lat", "lon"], errors="ignore").to_netcdf(bare, engine="netcdf4")
+    report = publish([bare], DatasetDefinition(id="uk", href=""), tmp_path)
     assert report.unsupported is not None
-    assert "projected" in report.unsupported
+    assert "of which CRS" in report.unsupported
     assert Library([], tmp_path / "datasets").get("uk").cube.unsupported == report.unsupported
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import xarray as xr
 
 from plugins.datacube.errors import DatasetError
 from plugins.datacube.library import Library
+from plugins.datacube.locations import locations_of
+from plugins.datacube.published import read_dataset_json, write_dataset_json
 from server import demonstration
 from server.demonstration import SAMPLES, publish_demonstration, sample_folder
 
@@ -42,10 +45,30 @@ def test_all_are_listed_with_their_origin(data: Path) -> None:
         assert definition.keywords
     assert all(entry.problem is None for entry in entries.values())
     unsupported = {name for name, entry in entries.items() if entry.opened and entry.opened.cube.unsupported}
-    assert unsupported == {"orca2-temperature"}
+    assert unsupported == set()
     hadcm3 = entries["hadcm3-a1b"].opened
     assert hadcm3 is not None
     assert next(a for a in hadcm3.cube.axes.values() if a.kind.value == "t").calendar == "360_day"
+
+
+def test_two_have_named_places_inside_their_data(data: Path) -> None:
+    library = Library([], data / "datasets")
+    for name in IDS:
+        opened = library.get(name)
+        found = locations_of(opened)
+        assert bool(found) == (name in ("ostia-sst", "era5-like"))
+        box = opened.cube.extent
+        for one in found:
+            assert all(box.west <= x <= box.east and box.south <= y <= box.north for x, y in one.points), one.id
+
+
+def test_places_are_added_to_what_was_published_without(data: Path) -> None:
+    folder = data / "datasets" / "era5-like"
+    write_dataset_json(folder, replace(read_dataset_json(folder), locations=None))
+    (folder / "locations.geojson").unlink()
+    assert read_dataset_json(folder).locations is None
+    publish_demonstration(data)
+    assert "London" in [one.name for one in locations_of(Library([], data / "datasets").get("era5-like"))]
 
 
 def test_values_are_those_of_the_files(data: Path) -> None:
