@@ -131,3 +131,12 @@ class Axis:
         if self.values.dtype.kind == "f":
             return [f"{v:.12g}" for v in self.values.tolist()]
         return [str(v) for v in self.values.tolist()]
+
+
+def horizontal_axis(kind: AxisKind, values: NDArray[np.float64], *, geographic: bool) -> Axis:
+    """Make an axis of places: longitudes or latitudes in degrees, else coordinates of a projection."""
+    letter = kind.value
+    if not geographic:
+        return Axis(kind, letter, np.array(values, np.float64), standard_name=f"projection_{letter}_coordinate")
+    name, direction = ("longitude", "east") if kind is AxisKind.X else ("latitude", "north")
+    return Axis(kind, name, np.array(values, np.float64), units=f"degrees_{direction}", standard_name=name)

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.datacube.axes import Axis, AxisKind
+from plugins.datacube.axes import Axis, AxisKind, horizontal_axis
 from plugins.datacube.errors import NoDataError, TooLargeError
 from plugins.datacube.locate import cells_of
 from plugins.datacube.locator import Locator, OnAxes, distances, stored, turned
@@ -77,19 +77,15 @@ def _points_of(
 ) -> Points:
     along = _along(locator, cells)
     return Points(
-        along, _axis(AxisKind.Y, y, locator.request), _axis(AxisKind.X, x, locator.request), tuple(order.tolist())
+        along,
+        horizontal_axis(AxisKind.Y, y, geographic=locator.request.geographic),
+        horizontal_axis(AxisKind.X, x, geographic=locator.request.geographic),
+        tuple(order.tolist()),
     )
 
 
 def _along(locator: Locator, cells: Indices) -> tuple[Along, ...]:
     return tuple(Along(dim, part) for dim, part in zip(locator.dims, stored(locator, cells), strict=True))
-
-
-def _axis(kind: AxisKind, values: NDArray[np.float64], reference: Reference) -> Axis:
-    units = None
-    if reference.geographic:
-        units = "degrees_east" if kind is AxisKind.X else "degrees_north"
-    return Axis(kind, kind.value, np.array(values, np.float64), units=units)
 
 
 def cells_of_area(query: Region, locator: Locator) -> tuple[Indices, NDArray[np.float64], NDArray[np.float64]]:
@@ -193,7 +189,11 @@ def _columns(axis: Axis, columns: Indices) -> tuple[Indices, NDArray[np.float64]
 def swarm(query: Region, locator: Locator) -> Swarm:
     """Return the cells of an area one by one, with their centres."""
     cells, x, y = cells_of_area(query, locator)
-    return Swarm(_along(locator, cells), _axis(AxisKind.Y, y, locator.request), _axis(AxisKind.X, x, locator.request))
+    return Swarm(
+        _along(locator, cells),
+        horizontal_axis(AxisKind.Y, y, geographic=locator.request.geographic),
+        horizontal_axis(AxisKind.X, x, geographic=locator.request.geographic),
+    )
 
 
 def tracks(query: Trajectory, locator: Locator, own: Own) -> Tracks:
@@ -232,8 +232,8 @@ def tracks(query: Trajectory, locator: Locator, own: Own) -> Tracks:
     )
     return Tracks(
         _along(locator, cells[kept]),
-        _axis(AxisKind.Y, centre_y, locator.request),
-        _axis(AxisKind.X, centre_x, locator.request),
+        horizontal_axis(AxisKind.Y, centre_y, geographic=locator.request.geographic),
+        horizontal_axis(AxisKind.X, centre_x, geographic=locator.request.geographic),
         tuple(line[kept].tolist()),
         indexers,
     )
@@ -279,8 +279,8 @@ def _at_vertices(
     )
     return Tracks(
         _along(locator, once[-1]),
-        _axis(AxisKind.Y, y[known], locator.request),
-        _axis(AxisKind.X, x[known], locator.request),
+        horizontal_axis(AxisKind.Y, y[known], geographic=locator.request.geographic),
+        horizontal_axis(AxisKind.X, x[known], geographic=locator.request.geographic),
         tuple(numbers[known].tolist()),
         indexers,
         Mixing(places, total),

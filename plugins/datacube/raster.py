@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.datacube.axes import Axis, AxisKind
+from plugins.datacube.axes import AxisKind, horizontal_axis
 from plugins.datacube.errors import InvalidQueryError, NoDataError, TooLargeError
 from plugins.datacube.locator import Locator, stored
 from plugins.datacube.lookup import Indices
@@ -81,11 +81,11 @@ def raster(query: Region, locator: Locator) -> Raster:
         numbers = np.arange(numbers.shape[0])
     places.ravel()[wanted[known]] = numbers
     cells_read = tuple(Along(dim, indices) for dim, indices in zip(locator.dims, stored(locator, once[0]), strict=True))
-    unit = "degrees_{}" if locator.request.geographic else None
+    geographic = locator.request.geographic
     return Raster(
         cells_read,
-        Axis(AxisKind.Y, "y", y, units=unit and unit.format("north")),
-        Axis(AxisKind.X, "x", x, units=unit and unit.format("east")),
+        horizontal_axis(AxisKind.Y, y, geographic=geographic),
+        horizontal_axis(AxisKind.X, x, geographic=geographic),
         places,
         mixing,
     )

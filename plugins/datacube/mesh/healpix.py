@@ -73,7 +73,8 @@ class HealpixMesh:
         margin = RADIUS_OF_A_BASE_PIXEL / 2**coarse
         near: Numbers = few[_near(np.asarray(longitude), np.asarray(latitude), (west, south, east, north), margin)]
         finer = 2 * (self.level - coarse)
-        finest: Numbers = (near[:, None] << np.uint64(finer)) + np.arange(1 << finer, dtype=np.uint64)
+        children = np.arange(1 << finer, dtype=np.uint64)
+        finest = np.asarray((near[:, None] << np.uint64(finer)) + children, np.uint64)
         positions = self._positions(self._own(finest.ravel()))
         return np.sort(positions[positions >= 0])
 
