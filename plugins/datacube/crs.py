@@ -102,6 +102,49 @@ def uri(crs: CRS) -> str:
     return f"http://www.opengis.net/def/crs/{authority}/0/{number}"
 
 
+def agrees(
+    crs: CRS,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    longitude: NDArray[np.float64],
+    latitude: NDArray[np.float64],
+) -> bool:
+    """Whether coordinates in a CRS, and longitudes and latitudes, are those of the same places.
+
+    Parameters
+    ----------
+    crs : CRS
+        Of `x` and `y`.
+    x, y, longitude, latitude : ndarray, shape (rows, columns)
+        Of the same cells; degrees, NaN where a cell has no place.
+
+    Returns
+    -------
+    bool
+        Whether they differ by less than a quarter of the distance between the given neighbours, in nine of ten cells.
+        A shift by a datum (100 m) is a difference, too, where the cells are as small as that: then the CRS is believed.
+    """
+    try:
+        lon, lat = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True).transform(x, y, errcheck=False)
+    except ProjError:
+        return False
+    known = np.isfinite(longitude) & np.isfinite(latitude) & np.isfinite(lon) & np.isfinite(lat)
+    if not known.any() or min(x.shape) < 2:
+        return True
+    apart = _degrees_apart(lon, lat, longitude, latitude)
+    beside = _degrees_apart(longitude[:, 1:], latitude[:, 1:], longitude[:, :-1], latitude[:, :-1])
+    beyond = np.nanmedian(beside) / 4.0 + 0.003
+    return bool(np.mean(apart[known] <= beyond) >= 0.9)
+
+
+def _degrees_apart(
+    lon: NDArray[np.float64], lat: NDArray[np.float64], other: NDArray[np.float64], parallel: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    a, b = np.radians(lat), np.radians(parallel)
+    half = np.sin((b - a) / 2) ** 2 + np.cos(a) * np.cos(b) * np.sin(np.radians(other - lon) / 2) ** 2
+    return np.asarray(2.0 * np.degrees(np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0)))))
+
+
 def box_in_degrees(
     crs: CRS, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[float, float, float, float] | None:

@@ -114,6 +114,8 @@ class Datacube:
     """Variables left out, with the reason: for the doctor."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """Global attributes of the store."""
+    remarks: tuple[str, ...] = ()
+    """What an operator should know of the data, though they are served; a sentence each: for the doctor."""
     fixed: Mapping[str, int] = field(default_factory=dict)
     """Stored dimensions that are held at one position and have no axis: a view, such as one forecast run."""
     mesh: Mesh | None = None

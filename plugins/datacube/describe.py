@@ -73,6 +73,7 @@ def describe(source: Source, definition: DatasetDefinition) -> Datacube:
         unsupported=unsupported,
         skipped={**contents.skipped, **skipped},
         attributes={**attributes, **_notes(contents, horizontal)},
+        remarks=() if horizontal.remark is None else (horizontal.remark,),
         mesh=meshes.mesh_of(horizontal, _sizes(fields)),
     )
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from pyproj import CRS
 
 from plugins.datacube import cf, coordinates, crs
@@ -28,6 +30,12 @@ NO_SYSTEM: Final = (
     "configuration (crs)"
 )
 NO_UNITS: Final = "the units of x and y are not those of their CRS, and cannot be converted to them"
+CONTRADICTION: Final = (
+    "the grid mapping and the two-dimensional latitudes and longitudes put the cells in different places; the latter "
+    "are believed"
+)
+COMPARED: Final = 20
+"""Rows and columns of a projected grid whose two coordinates are compared."""
 HEALPIX_LEVEL: Final = "the data lies on a HEALPix grid whose refinement level or order of pixels is not a known one"
 
 
@@ -52,6 +60,8 @@ class Horizontal:
     """By which x and y are multiplied to be in the units of that CRS."""
     pixels: Variable | None = None
     """The numbers of HEALPix pixels, where they are listed."""
+    remark: str | None = None
+    """What an operator should know of it, though it is served."""
     unsupported: str | None = None
 
 
@@ -268,7 +278,25 @@ def _projected(
         if auxiliary is not None:
             return None
         return Horizontal(GridKind.PROJECTED, dims, x, y, mapping=mapping, native=system, unsupported=NO_UNITS)
+    if auxiliary is not None and not crs.agrees(system, *_centres(x, y, factor, auxiliary)):
+        # What is written cell by cell is more likely right than three numbers of an attribute.
+        return Horizontal(
+            GridKind.CURVILINEAR, auxiliary[1].dims, longitude=longitude, latitude=latitude, remark=CONTRADICTION
+        )
     return Horizontal(GridKind.PROJECTED, dims, x, y, longitude, latitude, mapping, system, factor=factor)
+
+
+def _centres(
+    x: Variable, y: Variable, factor: float, auxiliary: tuple[Variable, Variable]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return x, y, longitude and latitude of some cells, each of shape (rows, columns)."""
+    longitude, latitude = (coordinates.degrees(variable) for variable in auxiliary)
+    if auxiliary[1].dims != (*y.dims, *x.dims):
+        longitude, latitude = longitude.T, latitude.T
+    rows, columns = (np.unique(np.linspace(0, size - 1, COMPARED).astype(int)) for size in longitude.shape)
+    some = np.ix_(rows, columns)
+    wide, high = np.meshgrid(coordinates.numbers(x)[columns] * factor, coordinates.numbers(y)[rows] * factor)
+    return wide, high, longitude[some], latitude[some]
 
 
 def _pair(latitudes: Sequence[Variable], longitudes: Sequence[Variable], rank: int) -> tuple[Variable, Variable] | None:

@@ -167,7 +167,8 @@ def test_fill_values_are_those_that_are_stored(
 
 OTHERS = {
     "orca2_votemper.nc": (GridKind.CURVILINEAR, 26_640, {"votemper"}),
-    "rotated_pole_precipitation.nc": (GridKind.PROJECTED, None, {"pr"}),
+    # Its grid mapping names another pole than that of its own latitudes and longitudes.
+    "rotated_pole_precipitation.nc": (GridKind.CURVILINEAR, 190 * 174, {"pr"}),
     "rotated_pole.nc": (GridKind.PROJECTED, None, {"air_pressure_at_sea_level"}),
     "hybrid_height.nc": (GridKind.PROJECTED, None, {"air_potential_temperature"}),
     "osgb_tmean_1910.nc": (GridKind.PROJECTED, None, {"tmean"}),
@@ -188,6 +189,7 @@ def test_other_grids_are_recognised(
     assert cube.grid.kind is kind
     assert cube.unsupported is None
     assert (None if cube.mesh is None else math.prod(cube.mesh.shape)) == cells
+    assert bool(cube.remarks) is ("precipitation" in name)
     assert cube.grid.geographic is (kind is not GridKind.PROJECTED)
     assert set(cube.parameters) == parameters
     box = cube.extent

@@ -14,9 +14,11 @@ from plugins.datacube.axes import AxisKind
 from plugins.datacube.datacube import Datacube, Integrity, Parameter
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.describe import describe
+from plugins.datacube.doctor.copies import layout_copies
 from plugins.datacube.doctor.layout import layout_costs, layout_findings, missing_chunks
 from plugins.datacube.doctor.report import Finding, Report, Severity
 from plugins.datacube.errors import DatasetError, IsoplethError
+from plugins.datacube.locations import problem_of
 from plugins.datacube.published import DOCUMENT, STORE, read_dataset_json
 from plugins.datacube.sources import Source, explain, label_of, local_path, open_source
 
@@ -50,10 +52,13 @@ def examine(target: DatasetDefinition | str) -> Report:
     except DatasetError as error:
         return Report(definition.id, (Finding(Severity.ERROR, "not-servable", error.detail),))
     costs = layout_costs(cube)
+    unusable = problem_of(definition)
     findings = [
         *_coordinates(cube),
+        *([] if unusable is None else [Finding(Severity.ERROR, "no-locations", unusable)]),
         *_integrity(cube, source),
         *missing_chunks(cube, source),
+        *layout_copies(definition),
         *(finding for parameter in cube.parameters.values() for finding in _meaning(parameter)),
         *_bounds(cube),
         *_dataset(cube),
@@ -87,6 +92,8 @@ def _describe(source: Source, definition: DatasetDefinition) -> Datacube:
 def _coordinates(cube: Datacube) -> Iterator[Finding]:
     if cube.unsupported is not None:
         yield Finding(Severity.ERROR, "not-queryable", cube.unsupported)
+    for remark in cube.remarks:
+        yield Finding(Severity.WARNING, "coordinates-contradict", remark)
     for name, reason in cube.skipped.items():
         yield Finding(Severity.WARNING, "variable-left-out", f"it is left out: {reason}", name)
     time = cube.axis(AxisKind.T)
