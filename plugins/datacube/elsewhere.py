@@ -106,11 +106,11 @@ def cells_of_area(query: Region, locator: Locator) -> tuple[Indices, NDArray[np.
     test_x, test_y = transform(request, longitude_latitude(), x, y) if by_distance else (x, y)
     inside = members(inner, test_x, test_y, geographic=geographic or by_distance)
     if not inside.any():
-        middle_x, middle_y = _middle(query, request)
-        cell = locator.hold(np.array([middle_x]), np.array([middle_y]))
-        if cell[0] < 0:
+        cells = np.unique(locator.hold(*heart(query, locator)))
+        cells = cells[cells >= 0]
+        if cells.size == 0:
             raise NoDataError(f"the area lies {OUTSIDE}")
-        return cell, *locator.centres(cell)
+        return cells, *locator.centres(cells)
     if geographic:
         x = box.west + np.mod(x - box.west + 1e-9, 360.0) - 1e-9
     return found[inside], x[inside], y[inside]
@@ -142,17 +142,25 @@ def _degrees(line: Line, request: Reference, pieces: int = 32) -> Line:
     return replace(line, x=tuple(x.tolist()), y=tuple(y.tolist()), z=None, t=None)
 
 
-def _middle(query: Region, request: Reference) -> tuple[float, float]:
+def heart(query: Region, locator: Locator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the places that stand for an area too small to hold a centre: its middle, its points, or its path.
+
+    They are in the CRS of the request.
+    """
     match query:
         case Area(geometry=geometry):
             inside = geometry.representative_point()
-            return float(inside.x), float(inside.y)
-        case Radius(points=((x, y), *_)):
+            return np.array([inside.x]), np.array([inside.y])
+        case Radius(points=points):
+            x, y = np.array(points, np.float64).T
             return x, y
-        case Corridor(lines=(line, *_)):
-            return line.x[0], line.y[0]
-    box = bounds_of(query, geographic=request.geographic)
-    return (box.west + box.east) / 2.0, (box.south + box.north) / 2.0
+        case Corridor(lines=lines):
+            numbers = np.repeat(np.arange(len(lines)), [len(line.x) for line in lines])
+            x, y = (np.array([value for line in lines for value in column(line)]) for column in (_x_of, _y_of))
+            vertex, fraction = _steps(locator, x, y, numbers, ())
+            return _between(x, vertex, fraction), _between(y, vertex, fraction)
+    box = bounds_of(query, geographic=locator.request.geographic)
+    return np.array([(box.west + box.east) / 2.0]), np.array([(box.south + box.north) / 2.0])
 
 
 def rectangle(query: Region, locator: OnAxes) -> Rectangle:

@@ -34,7 +34,9 @@ _AT_ONCE: Final = 500_000
 type Region = Area | Corridor | Cube | Radius
 
 
-def raster(query: Region, locator: Locator) -> Raster:
+def raster(
+    query: Region, locator: Locator, heart: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+) -> Raster:
     """Lay a grid of places over the area of a query.
 
     Parameters
@@ -42,6 +44,8 @@ def raster(query: Region, locator: Locator) -> Raster:
     query : Area, Corridor, Cube or Radius
         With its coordinates in the CRS of the locator; of a Radius or Corridor in longitude and latitude.
     locator : Locator
+    heart : x, y of some places, optional
+        In the CRS of the locator: the nearest places of the grid are taken where the area holds none.
 
     Raises
     ------
@@ -55,6 +59,8 @@ def raster(query: Region, locator: Locator) -> Raster:
     box = _box(query, locator)
     x, y = _places(query, locator, box)
     inside = _inside(query, locator, x, y)
+    if not inside.any() and heart is not None:
+        inside[_nearest(y, heart[1]), _nearest(x, heart[0], circular=locator.request.geographic)] = True
     linear = query.interpolation is Interpolation.LINEAR
     places = np.full(inside.shape, -1, np.intp)
     wanted = np.flatnonzero(inside)
@@ -144,3 +150,11 @@ def _inside(query: Region, locator: Locator, x: NDArray[np.float64], y: NDArray[
         at_x, at_y = transform(locator.request, longitude_latitude(), at_x, at_y)
         geographic = True
     return members(query, at_x, at_y, geographic=geographic).reshape(y.size, x.size)
+
+
+def _nearest(line: NDArray[np.float64], values: NDArray[np.float64], *, circular: bool = False) -> Indices:
+    """Return which of evenly spaced coordinates is nearest to each value."""
+    if circular:
+        values = values + 360.0 * np.rint((line.mean() - values) / 360.0)
+    step = (line[-1] - line[0]) / (line.size - 1) if line.size > 1 else 1.0
+    return np.clip(np.rint((values - line[0]) / (step or 1.0)), 0, line.size - 1).astype(np.intp)

@@ -188,7 +188,7 @@ def _horizontal(cube: Datacube, axes: Mapping[str, Axis], query: Query, own: els
     if cube.mesh is not None:
         on_mesh = OnMesh(cube.mesh, request)
         if counted and not isinstance(query, Position | Trajectory):
-            return raster(elsewhere.localised(query, request), on_mesh)
+            return raster(elsewhere.localised(query, request), on_mesh, elsewhere.heart(query, on_mesh))
         return elsewhere.select(query, on_mesh, own, native=False)
     (y_dim, y), (x_dim, x) = (
         next((dim, axis) for dim, axis in axes.items() if axis.kind is kind) for kind in (AxisKind.Y, AxisKind.X)
@@ -196,7 +196,7 @@ def _horizontal(cube: Datacube, axes: Mapping[str, Axis], query: Query, own: els
     same = request.key == native.key
     on_axes = OnAxes(y_dim, y, x_dim, x, native, request)
     if not isinstance(query, Position | Trajectory) and (counted or (query.crs is not None and not same)):
-        return raster(elsewhere.localised(query, request), on_axes)
+        return raster(elsewhere.localised(query, request), on_axes, elsewhere.heart(query, on_axes))
     by_distance = isinstance(query, Radius | Corridor) and not native.geographic
     if same and not by_distance and (gridded or query.interpolation is Interpolation.NEAREST):
         return Horizontal(y_dim, y, x_dim, x, geographic=native.geographic).select(query, own)
