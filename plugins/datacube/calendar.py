@@ -241,6 +241,18 @@ def to_iso(times: ArrayLike, calendar: str) -> list[str]:
     ]
 
 
+def unit_microseconds(unit: str) -> float | None:
+    """Return the length of a unit of time, or None for what has no fixed length, or is no time.
+
+    Examples
+    --------
+    >>> unit_microseconds("hours"), unit_microseconds("nanoseconds"), unit_microseconds("months")
+    (3600000000, 0.001, None)
+    """
+    name = unit.strip().lower()
+    return 0.001 if name in ("ns", "nanosecond", "nanoseconds") else _UNIT_NAMES.get(name)
+
+
 def whole_seconds(times: ArrayLike, calendar: str) -> NDArray[np.datetime64] | None:
     """Return times as ``datetime64[s]``, flattened, where `to_iso` would write them as ISO 8601 without a fraction.
 

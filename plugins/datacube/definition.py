@@ -14,6 +14,9 @@ from typing import Any
 from plugins.datacube.errors import InvalidQueryError
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+ITEM_DIVISIONS = ("whole", "month", "year", "run")
+NATIVE = "native"
+"""Name of the store of a dataset itself, among its layouts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,23 @@ class Provider:
     roles: tuple[str, ...] = ("producer",)
     """Any of ``licensor``, ``producer``, ``processor``, ``host``."""
     url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutDefinition:
+    """Another store of the same data in other chunks; `plugins.datacube.layouts` takes the cheapest for a query."""
+
+    name: str
+    """How answers name it; matches `ID_PATTERN`, and is not `NATIVE`."""
+    href: str
+    """As of a dataset."""
+    storage_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse names that could not stand in a header, or that mean the dataset itself."""
+        if not ID_PATTERN.fullmatch(self.name) or self.name == NATIVE:
+            valid = f"letters, digits, '.', '_' and '-', at most 128, and not {NATIVE!r}"
+            raise InvalidQueryError("layouts", f"{self.name!r} cannot be the name of a layout", valid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +70,12 @@ class DatasetDefinition:
     """Passed to the object store (region, endpoint, anonymous access)."""
     published: bool = False
     """True for a dataset written by ``isopleth publish``."""
+    layouts: tuple[LayoutDefinition, ...] = ()
+    """Other stores of the same data, in other chunks."""
+    locations: str | None = None
+    """Path of a GeoJSON file of named places, on this machine; see `plugins.datacube.location_file`."""
+    items: str | None = None
+    """One STAC item for each: one of `ITEM_DIVISIONS`; None lets the data decide."""
 
     def __post_init__(self) -> None:
         """Refuse identifiers that could not stand in a URL path."""
@@ -57,3 +83,15 @@ class DatasetDefinition:
             raise InvalidQueryError(
                 "id", f"{self.id!r} cannot be a collection id", "letters, digits, '.', '_' and '-', at most 128"
             )
+        if self.items is not None and self.items not in ITEM_DIVISIONS:
+            valid = ", ".join(ITEM_DIVISIONS)
+            raise InvalidQueryError("items", f"{self.items!r} is no division into items", valid)
+        names = [layout.name for layout in self.layouts]
+        if repeated := next((name for name in names if names.count(name) > 1), None):
+            raise InvalidQueryError("layouts", f"two layouts of {self.id} have the name {repeated!r}")
+
+    def of_layout(self, layout: LayoutDefinition) -> DatasetDefinition:
+        """Return the definition by which the store of a layout is opened."""
+        return DatasetDefinition(
+            id=self.id, href=layout.href, sparse=self.sparse, crs=self.crs, storage_options=layout.storage_options
+        )

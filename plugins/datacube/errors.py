@@ -8,6 +8,8 @@
     ├── UnknownError          (also a LookupError)  no such collection, process, job, instance
     ├── NoDataError                                 a good request, but nothing lies there
     ├── TooLargeError                               a good request that would read or write too much
+    ├── ConflictError                               what is there already stands against it
+    │   └── PreconditionError                       it has changed since the client last saw it
     ├── BusyError                                   try again later
     ├── CancelledError                              the client went away, or the job was dismissed
     ├── DatasetError                                a store that cannot be opened or described
@@ -88,6 +90,18 @@ class TooLargeError(IsoplethError):
 
 def _too_large(detail: str, estimate: dict[str, int], limits: dict[str, int]) -> TooLargeError:
     return TooLargeError(detail, estimate=estimate, limits=limits)
+
+
+class ConflictError(IsoplethError):
+    """A valid request that what is there already does not allow."""
+
+    code = "conflict"
+
+
+class PreconditionError(ConflictError):
+    """What the client wants to change has changed since it was read."""
+
+    code = "precondition"
 
 
 class BusyError(IsoplethError):

@@ -3,13 +3,15 @@
 Opening and describing a store costs file or network reads; it is done once per (href, revision) and shared by every
 front. A dataset is looked at again at most every `CHECK_SECONDS`, when somebody asks for it (in the background where it
 is not on this machine); when its store was written to, a new `OpenDatacube` takes the place of the old one, which stays
-valid for those who still read from it.
+valid for those who still read from it. Earlier states of a dataset are opened when they are asked for, and the last
+few of them are kept.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,17 +23,19 @@ from typing import Any, Final
 import zarr
 
 from plugins.datacube.datacube import Datacube
-from plugins.datacube.definition import DatasetDefinition
+from plugins.datacube.definition import NATIVE, DatasetDefinition
 from plugins.datacube.describe import describe
 from plugins.datacube.errors import DatasetError, IsoplethError, UnknownError
 from plugins.datacube.published import published_definitions
-from plugins.datacube.sources import UNREACHABLE, Source, explain, local_path, open_source
+from plugins.datacube.sources import UNREACHABLE, Source, explain, local_path, open_source, open_state
 
 _LOG = logging.getLogger(__name__)
 CHECK_SECONDS: Final = 2.0
 """A store is asked for changes at most this often."""
 RETRY_SECONDS: Final = 10.0
 """A dataset that could not be opened is tried again at most this often."""
+STATES_KEPT: Final = 32
+"""Earlier states of datasets that are kept open, all datasets together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class OpenDatacube:
     arrays: Mapping[str, zarr.Array[Any]]
     """The array of each parameter; absent chunks raise, unless the dataset is sparse."""
     source: Source
+    layout: str = NATIVE
+    """Which of the layouts of the dataset it is (see `plugins.datacube.layouts`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,10 @@ class _Slot:
 
 
 def _open(definition: DatasetDefinition) -> OpenDatacube:
-    source = open_source(definition)
+    return _described(open_source(definition), definition)
+
+
+def _described(source: Source, definition: DatasetDefinition) -> OpenDatacube:
     try:
         cube = describe(source, definition)
     except IsoplethError:
@@ -147,7 +156,12 @@ def _slot(definition: DatasetDefinition) -> _Slot:
 
 def _forget(definition: DatasetDefinition) -> None:
     with _SLOTS_LOCK:
-        _SLOTS.pop(repr(definition), None)
+        for gone in _with_layouts(definition):
+            _SLOTS.pop(repr(gone), None)
+
+
+def _with_layouts(definition: DatasetDefinition) -> tuple[DatasetDefinition, ...]:
+    return (definition, *(definition.of_layout(layout) for layout in definition.layouts))
 
 
 def open_datacube(definition: DatasetDefinition) -> OpenDatacube:
@@ -161,10 +175,71 @@ def open_datacube(definition: DatasetDefinition) -> OpenDatacube:
     return _slot(definition).get()
 
 
+class _StateSlot:
+    """One earlier state of a dataset, and the lock under which it is opened."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened: OpenDatacube | None = None
+
+    def get(self, now: OpenDatacube, snapshot: str) -> OpenDatacube:
+        """Return the opened state; open it the first time."""
+        if self._opened is None:
+            with self._lock:
+                if self._opened is None:
+                    self._opened = _described(open_state(now.source, snapshot), now.cube.definition)
+        return self._opened
+
+
+_STATES: OrderedDict[tuple[str, str], _StateSlot] = OrderedDict()
+_STATES_LOCK = threading.Lock()
+
+
+def datacube_at(now: OpenDatacube, snapshot: str) -> OpenDatacube:
+    """Return a dataset at another of its states.
+
+    Parameters
+    ----------
+    now : OpenDatacube
+        The dataset at any state.
+    snapshot : str
+        Identifier of an Icechunk snapshot; whether it may be asked for is for the caller to know
+        (`plugins.datacube.history`).
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be opened or described.
+    """
+    if snapshot == now.cube.snapshot:
+        return now
+    key = (repr(now.cube.definition), snapshot)
+    with _STATES_LOCK:
+        slot = _STATES.setdefault(key, _StateSlot())
+        _STATES.move_to_end(key)
+        while len(_STATES) > STATES_KEPT:
+            _STATES.popitem(last=False)
+    return slot.get(now, snapshot)
+
+
+def _pinned(opened: OpenDatacube, snapshot: str) -> OpenDatacube:
+    """Return a dataset at a state where it has that state, else as it is."""
+    history = opened.source.history
+    if history is None or snapshot == opened.cube.snapshot:
+        return opened
+    try:
+        state = history.find(snapshot)
+    except UNREACHABLE as error:
+        raise explain(error, opened.source.label) from error
+    return opened if state is None else datacube_at(opened, snapshot)
+
+
 class Library:
     """The datasets that are served: the configured ones, and those that were published into a folder."""
 
-    def __init__(self, definitions: Iterable[DatasetDefinition], published: Path | None = None) -> None:
+    def __init__(
+        self, definitions: Iterable[DatasetDefinition], published: Path | None = None, *, at: str | None = None
+    ) -> None:
         """Take the definitions; nothing is opened yet.
 
         Parameters
@@ -173,6 +248,9 @@ class Library:
             The configured datasets; they come first, in this order.
         published : Path, optional
             Folder of the published datasets, each ``<id>/dataset.json`` and ``<id>/store``. It need not exist yet.
+        at : str, optional
+            Identifier of a snapshot: `get` returns the dataset that has it at this state, the others as they are now.
+            For a job, which reads what it was estimated on.
 
         Raises
         ------
@@ -185,6 +263,7 @@ class Library:
                 raise DatasetError(f"two datasets have the id {definition.id}")
             self._configured[definition.id] = definition
         self._folder = published
+        self._at = at
         self._lock = threading.Lock()
         self._known: dict[str, DatasetDefinition] = dict(self._configured)
         self._problems: dict[str, str] = {}
@@ -210,7 +289,8 @@ class Library:
             raise UnknownError(f"there is no collection {dataset_id[:128]!r}")
         if (problem := self._problems.get(dataset_id)) is not None:
             raise DatasetError(problem)
-        return open_datacube(definition)
+        opened = open_datacube(definition)
+        return opened if self._at is None else _pinned(opened, self._at)
 
     def entries(self) -> tuple[Entry, ...]:
         """Return all datasets with their state; one that is broken never stops the others."""
@@ -225,10 +305,11 @@ class Library:
     def refresh(self) -> None:
         """Look for new and changed datasets now, whenever they were last looked at."""
         for definition in self._definitions(now=True).values():
-            try:
-                _slot(definition).get(now=True)
-            except DatasetError as error:
-                _LOG.debug("dataset %s: %s", definition.id, error.detail)
+            for store in _with_layouts(definition):
+                try:
+                    _slot(store).get(now=True)
+                except DatasetError as error:
+                    _LOG.debug("dataset %s: %s", definition.id, error.detail)
 
     def _entry(self, definition: DatasetDefinition) -> Entry:
         if (problem := self._problems.get(definition.id)) is not None:

@@ -14,12 +14,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from plugins.datacube.definition import ID_PATTERN, DatasetDefinition, Provider
+from plugins.datacube.definition import ID_PATTERN, DatasetDefinition, LayoutDefinition, Provider
 from plugins.datacube.errors import DatasetError, InvalidQueryError
 
 DOCUMENT: Final = "dataset.json"
 STORE: Final = "store"
-TEXTS: Final = ("title", "description", "licence", "licence_url", "attribution", "crs")
+LOCATIONS: Final = "locations.geojson"
+"""The named places of the dataset, where it has any."""
+TEXTS: Final = ("title", "description", "licence", "licence_url", "attribution", "crs", "items")
 MAX_BYTES: Final = 1 << 20
 """A description is a page of text; a larger file is none."""
 
@@ -32,7 +34,12 @@ def write_dataset_json(folder: Path, definition: DatasetDefinition) -> None:
     folder : Path
         Folder of the dataset; its store is ``folder / "store"``. It is made where it does not exist.
     definition : DatasetDefinition
-        All but `href`, `storage_options` and `published` is written.
+        All but `href`, `storage_options` and `published` is written; the file of the locations is copied beside it.
+
+    Raises
+    ------
+    DatasetError
+        If the file of the locations cannot be read.
     """
     document: dict[str, Any] = {"id": definition.id}
     document |= {name: value for name in TEXTS if (value := getattr(definition, name)) is not None}
@@ -45,19 +52,37 @@ def write_dataset_json(folder: Path, definition: DatasetDefinition) -> None:
         ]
     if definition.sparse:
         document["sparse"] = True
+    if definition.layouts:
+        document["layouts"] = [_layout_entry(folder, layout) for layout in definition.layouts]
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".dataset-", suffix=".json")
+    if definition.locations is not None:
+        document["locations"] = LOCATIONS
+        given = Path(definition.locations)
+        if given.resolve() != (folder / LOCATIONS).resolve():
+            _replace(folder / LOCATIONS, _bytes_of(given))
+    _replace(folder / DOCUMENT, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file in one step: a reader sees the old one or the new one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2, ensure_ascii=False)
-            file.write("\n")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)
-        temporary.replace(folder / DOCUMENT)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"the locations in {path.name} cannot be read") from error
 
 
 def read_dataset_json(folder: Path) -> DatasetDefinition:
@@ -91,9 +116,12 @@ def read_dataset_json(folder: Path) -> DatasetDefinition:
             licence_url=_text(document, "licence_url"),
             attribution=_text(document, "attribution"),
             crs=_text(document, "crs"),
+            items=_text(document, "items"),
             keywords=_texts(document, "keywords"),
             providers=tuple(_provider(entry) for entry in _list(document, "providers")),
             sparse=_flag(document, "sparse"),
+            layouts=tuple(_layout(folder, entry) for entry in _list(document, "layouts")),
+            locations=_beside(folder, _text(document, "locations")),
             published=True,
         )
     except (InvalidQueryError, DatasetError) as error:
@@ -163,3 +191,31 @@ def _provider(entry: Any) -> Provider:
         raise DatasetError("each of providers must be an object with a name")
     roles = _texts(entry, "roles") if "roles" in entry else Provider(entry["name"]).roles
     return Provider(entry["name"], roles, _text(entry, "url"))
+
+
+def _beside(folder: Path, name: str | None) -> str | None:
+    """Return the path of a file of the folder; a document never leads out of it."""
+    if name is None:
+        return None
+    if Path(name).name != name:
+        raise DatasetError(f"locations must be the name of a file in the folder, {LOCATIONS} for example")
+    return str(folder / name)
+
+
+def _layout_entry(folder: Path, layout: LayoutDefinition) -> dict[str, Any]:
+    href = layout.href
+    if "://" not in href and Path(href).is_relative_to(folder):
+        # The data folder may be moved with all that is in it.
+        href = Path(href).relative_to(folder).as_posix()
+    options = {"storage_options": dict(layout.storage_options)} if layout.storage_options else {}
+    return {"name": layout.name, "href": href} | options
+
+
+def _layout(folder: Path, entry: Any) -> LayoutDefinition:
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("name", "href")):
+        raise DatasetError("each of layouts must be an object with a name and an href")
+    options = entry.get("storage_options", {})
+    if not isinstance(options, dict):
+        raise DatasetError("the storage_options of a layout must be an object")
+    href = entry["href"] if "://" in entry["href"] else str(folder / entry["href"])
+    return LayoutDefinition(entry["name"], href, options)

@@ -31,6 +31,7 @@ from zarr.storage import LocalStore, ObjectStore
 from plugins.datacube import pipeline, remote
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import DatasetError
+from plugins.datacube.history import History
 
 zarr.config.set(
     {
@@ -75,6 +76,8 @@ class Source:
     """Last part of the href: how error messages name the store."""
     probe: Callable[[], str]
     """Returns what `snapshot` would be now, cheaply: another text means that the store was written to."""
+    history: History | None = None
+    """The states of an Icechunk repository that can be asked for; a plain Zarr store keeps none."""
 
 
 def open_source(definition: DatasetDefinition) -> Source:
@@ -252,12 +255,44 @@ def _open_icechunk(storage: icechunk.Storage, label: str) -> Source:
         session = repository.readonly_session(BRANCH)
     except icechunk.RefNotFoundError as error:
         raise DatasetError(f"the Icechunk repository {label} has no branch {BRANCH!r}") from error
-    try:
-        group = zarr.open_group(session.store, mode="r")
-    except FileNotFoundError as error:
-        raise DatasetError(f"the Icechunk repository {label} is empty") from error
 
     def probe() -> str:
         return str(repository.lookup_branch(BRANCH))
 
-    return Source(group, str(session.snapshot_id), "icechunk", session.store, label, probe)
+    return _icechunk_source(session, label, probe, History(repository, BRANCH))
+
+
+def _icechunk_source(session: icechunk.Session, label: str, probe: Callable[[], str], history: History) -> Source:
+    try:
+        group = zarr.open_group(session.store, mode="r")
+    except FileNotFoundError as error:
+        raise DatasetError(f"the Icechunk repository {label} is empty") from error
+    return Source(group, str(session.snapshot_id), "icechunk", session.store, label, probe, history)
+
+
+def open_state(source: Source, snapshot: str) -> Source:
+    """Open another state of an Icechunk repository; it stays at that state.
+
+    Parameters
+    ----------
+    source : Source
+        The repository at any state.
+    snapshot : str
+        Identifier of a snapshot.
+
+    Raises
+    ------
+    DatasetError
+        If the repository has no such snapshot (any more), or it cannot be read.
+    """
+    history, label = source.history, source.label
+    if history is None:
+        raise DatasetError(f"{label} is no Icechunk repository, and keeps no earlier states")
+    try:
+        return _icechunk_source(history.session(snapshot), label, lambda: snapshot, history)
+    except (icechunk.NotFoundError, icechunk.InvalidInputError) as error:
+        raise DatasetError(f"the Icechunk repository {label} has no snapshot {snapshot[:32]!r}") from error
+    except DatasetError:
+        raise
+    except Exception as error:
+        raise explain(error, label) from error

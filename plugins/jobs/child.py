@@ -25,7 +25,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from plugins.datacube.errors import InvalidQueryError, IsoplethError, TooLargeError
 from plugins.jobs.job import Failure, Outcome
@@ -34,6 +34,15 @@ from plugins.jobs.results import Results
 type Report = Callable[[float, str | None], None]
 """Takes the fraction done, 0..1, and a message for the owner or None."""
 type Entry = Callable[[str, dict[str, Any], Any, Path, Report], Outcome]
+
+
+@runtime_checkable
+class Pinnable(Protocol):
+    """A context whose jobs can be held to a state of the data."""
+
+    def at(self, snapshot: str) -> Any:
+        """Return the context of a job that reads this state, where the data still have it."""
+
 
 REPORT_SECONDS: Final = 0.5
 """Least time between two reports of one job."""

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from plugins.datacube.errors import BusyError
 from plugins.jobs.attempt import Attempt, Ending
-from plugins.jobs.child import Assignment, send_assignment
+from plugins.jobs.child import Assignment, Pinnable, send_assignment
 from plugins.jobs.pacing import Backoff, Schedule
 from plugins.jobs.results import Results
 from plugins.jobs.store import JobStore
@@ -348,7 +348,11 @@ class Runner:
         self._selector.register(channel, selectors.EVENT_READ, attempt)
         try:
             channel.settimeout(SEND_SECONDS)
-            task = (self.entry, job.process_id, job.inputs, self.context, job.id, job.attempt)
+            context = self.context
+            if job.snapshot is not None and isinstance(context, Pinnable):
+                # What was estimated and promised is what is read, whatever has been written since.
+                context = context.at(job.snapshot)
+            task = (self.entry, job.process_id, job.inputs, context, job.id, job.attempt)
             send_assignment(channel, Assignment(*task, self.results.root, self._memory))
             channel.setblocking(False)
         except OSError as error:

@@ -20,7 +20,7 @@ instants and dates of other calendars.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Never
 
@@ -36,8 +36,10 @@ from pygeoapi.provider.base import (
 )
 from pygeoapi.provider.base_edr import BaseEDRProvider
 
+from plugins.datacube import lookup
+from plugins.datacube.axes import AxisKind
 from plugins.datacube.cancel import Cancel
-from plugins.datacube.definition import DatasetDefinition
+from plugins.datacube.definition import DatasetDefinition, LayoutDefinition
 from plugins.datacube.errors import (
     DatasetError,
     InvalidQueryError,
@@ -49,17 +51,24 @@ from plugins.datacube.errors import (
     UnsupportedDatasetError,
 )
 from plugins.datacube.geometry import MAXIMUM_VERTICES
+from plugins.datacube.instances import find_instance, runs_of
+from plugins.datacube.intervals import parse_times
+from plugins.datacube.layouts import cheapest, choose
 from plugins.datacube.library import OpenDatacube, open_datacube
 from plugins.datacube.limits import ByteBudget, Limits, admit
+from plugins.datacube.located import LocatedPlan, format_kind, locate, plan_located
+from plugins.datacube.location import Location
+from plugins.datacube.locations import chosen, in_box, locations_of
 from plugins.datacube.parse import parse_query
-from plugins.datacube.plan import plan_query
+from plugins.datacube.plan import ReadPlan
 from plugins.datacube.read import read
 from plugins.formats import covjson
 from plugins.formats.formatter import FORMATTERS, CoverageResult
+from plugins.formats.location_features import location_feature
 from plugins.formats.referencing import parameter as covjson_parameter
 from plugins.formats.table import formats_for
 
-OPTIONS: Final = frozenset({"id", "sparse", "storage_options", "crs", "limits"})
+OPTIONS: Final = frozenset({"id", "sparse", "storage_options", "crs", "locations", "layouts", "limits"})
 """Keys of ``options`` in the provider's definition; ``limits`` has the fields of `plugins.datacube.limits.Limits`."""
 COVERAGEJSON_FORMATS: Final = frozenset({None, "", "json", "html"})
 """pygeoapi's names of the formats that it makes from the CoverageJSON dictionary itself."""
@@ -117,23 +126,37 @@ def sentence(error: IsoplethError) -> str:
     return error.detail
 
 
-class WithoutInstances:
-    """pygeoapi's base class *returns* ``NotImplementedError()``, which counts as a valid instance; this does not.
+class Instances:
+    """Forecast runs as pygeoapi's instances.
 
-    It stands apart because pygeoapi takes every method of the provider's own class that is named like a query type
-    (``instances``) for a query type that is offered.
+    pygeoapi's base class *returns* ``NotImplementedError()``, which counts as a valid instance. This class stands apart
+    because pygeoapi takes every method of the provider's own class that is named like a query type (``instances``) for
+    a query type that is offered, and only some datasets have forecast runs. Earlier states of the data can be asked for
+    by their identifiers; they are not listed.
     """
 
+    opened: OpenDatacube
+    query_types: list[str]
+
+    def get_query_types(self) -> list[str]:
+        """Return the query types, with ``instances`` where there are forecast runs."""
+        return [*self.query_types, "instances"] if runs_of(self.opened.cube) is not None else self.query_types
+
     def instances(self) -> list[str]:
-        """Return no instance: a datacube is one collection."""
-        return []
+        """Return the reference times of the forecast runs, the newest first."""
+        runs = runs_of(self.opened.cube)
+        return [] if runs is None else list(runs.newest_first)
 
-    def instance(self, instance: str) -> bool:  # noqa: ARG002 - pygeoapi's signature
-        """Return that there is no such instance."""
-        return False
+    def instance(self, instance: str) -> bool:
+        """Return whether there is such an instance: of an error pygeoapi would make a 500."""
+        try:
+            find_instance(self.opened, instance)
+        except IsoplethError:
+            return False
+        return True
 
 
-class DatacubeEDRProvider(WithoutInstances, BaseEDRProvider):  # type: ignore[misc]
+class DatacubeEDRProvider(Instances, BaseEDRProvider):  # type: ignore[misc]
     """Data queries of one Zarr or Icechunk store."""
 
     def __init__(self, provider_def: dict[str, Any]) -> None:
@@ -148,7 +171,7 @@ class DatacubeEDRProvider(WithoutInstances, BaseEDRProvider):  # type: ignore[mi
         with provider_errors():
             options = checked_options(self.options)
             self.limits = Limits(**options.get("limits", {}))
-            self.opened: OpenDatacube = open_datacube(definition(str(self.data), options))
+            self.opened = open_datacube(definition(str(self.data), options))
         self.get_fields()
 
     def get_fields(self) -> dict[str, dict[str, Any]]:
@@ -200,6 +223,18 @@ class DatacubeEDRProvider(WithoutInstances, BaseEDRProvider):  # type: ignore[mi
         """Answer a corridor query (OGC 19-086r6, clause 8.2.6)."""
         return self.answer("corridor", kwargs)
 
+    def locations(self, **kwargs: Any) -> dict[str, Any] | CoverageResult:
+        """List the named places, or answer with the values at one or more (OGC 19-086r6, clause 8.2.8)."""
+        if kwargs.get("location_id") is not None:
+            return self.answer("locations", kwargs)
+        with provider_errors():
+            return location_list(self.opened, kwargs)
+
+    def get_query_types(self) -> list[str]:
+        """Return the query types, with ``locations`` where there are any."""
+        known = super().get_query_types()
+        return known if locations_of(self.opened) else [name for name in known if name != "locations"]
+
     def answer(self, query_type: str, arguments: Mapping[str, Any]) -> dict[str, Any] | CoverageResult:
         """Return a CoverageJSON dictionary, or the coverages themselves for one of our formatters.
 
@@ -209,23 +244,53 @@ class DatacubeEDRProvider(WithoutInstances, BaseEDRProvider):  # type: ignore[mi
             The subclass whose HTTP status fits (`PROVIDER_ERRORS`).
         """
         form = arguments.get("format_")
-        cube = self.opened.cube
         with provider_errors():
+            instance = arguments.get("instance")
+            opened = self.opened if instance is None else find_instance(self.opened, instance).opened
+            cube = opened.cube
+            wanted = chosen(opened, str(arguments["location_id"])) if query_type == "locations" else ()
             # pygeoapi's names of them are in lower case.
-            written = [key.lower() for key in formats_for(query_type) if key in WRITTEN]
+            known = formats_for(format_kind(wanted) if wanted else query_type)
+            written = [key.lower() for key in known if key in WRITTEN]
             if form not in COVERAGEJSON_FORMATS and form not in written:
                 valid = ", ".join(("json", "html", *written))
                 raise InvalidQueryError("f", f"EDR answers have no format {str(form)[:32]!r}", valid)
             if cube.unsupported is not None:
                 raise UnsupportedDatasetError(cube.unsupported)
-            query = parse_query(query_type, query_texts(query_type, arguments), cube)
-            todo = plan_query(cube, query)
+            texts = query_texts(query_type, arguments)
+            todo: ReadPlan
+            if wanted:
+                opened, todo = cheapest(opened, plan_located(cube, locate(wanted, texts, cube)))
+            else:
+                opened, todo = choose(opened, parse_query(query_type, texts, cube))
             admit(todo.cost, self.limits)
             with budget.hold(todo.cost.memory):
-                coverages = read(self.opened, todo, Cancel())
+                coverages = read(opened, todo, Cancel())
+                if isinstance(todo, LocatedPlan):
+                    coverages = todo.named(coverages)
                 if form in COVERAGEJSON_FORMATS:
                     return covjson.to_dict(coverages)
                 return CoverageResult(coverages)
+
+
+def location_list(opened: OpenDatacube, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the named places of a dataset as GeoJSON: all, or those in a box and in a time."""
+    found: Sequence[Location] = locations_of(opened)
+    if box := arguments.get("bbox"):
+        west, south, east, north = (box[0], box[1], *box[-2:]) if len(box) == 4 else (box[0], box[1], box[3], box[4])
+        found = in_box(found, (west, south, east, north))
+    axis = opened.cube.axis(AxisKind.T)
+    if arguments.get("datetime_") is not None and axis is not None:
+        wanted = parse_times("datetime", str(arguments["datetime_"]))
+        found = found if lookup.moments(axis, wanted).size else ()
+    shown = found[: arguments.get("limit") or len(found)]
+    return {
+        "type": "FeatureCollection",
+        "numberMatched": len(found),
+        "numberReturned": len(shown),
+        # Relative to the address of the list, which a provider does not know.
+        "features": [location_feature(location, opened.cube, "locations") for location in shown],
+    }
 
 
 def definition(href: str, options: Mapping[str, Any]) -> DatasetDefinition:
@@ -236,7 +301,12 @@ def definition(href: str, options: Mapping[str, Any]) -> DatasetDefinition:
         href=href,
         sparse=bool(options.get("sparse", False)),
         crs=options.get("crs"),
+        locations=options.get("locations"),
         storage_options=options.get("storage_options") or {},
+        layouts=tuple(
+            LayoutDefinition(layout["name"], layout["href"], layout.get("storage_options") or {})
+            for layout in options.get("layouts") or ()
+        ),
     )
 
 
@@ -259,6 +329,13 @@ def checked_options(options: Any) -> Mapping[str, Any]:
     for name in ("storage_options", "limits"):
         if not isinstance(options.get(name) or {}, Mapping):
             raise DatasetError(f"the option {name} of the provider must be a mapping")
+    layouts = options.get("layouts") or []
+    complete = isinstance(layouts, list) and all(
+        isinstance(layout, Mapping) and {"name", "href"} <= set(layout) <= {"name", "href", "storage_options"}
+        for layout in layouts
+    )
+    if not complete:
+        raise DatasetError("the option layouts of the provider is a list of mappings with a name and an href")
     limits = options.get("limits") or {}
     known = set(Limits.__dataclass_fields__)
     if any(key not in known or not isinstance(value, int) for key, value in limits.items()):

@@ -13,15 +13,22 @@ from typing import Any
 from catalog.links import FrontUrls
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.errors import DatasetError, UnknownError
+from plugins.datacube.instances import runs_of
 from plugins.datacube.library import OpenDatacube
+from plugins.datacube.locations import locations_of
 from plugins.formats.table import FORMATS
 from server.ogc.collection_filter import COLLECTION_FILTERS, parse_filter
 from server.ogc.data_queries import (
     DEFAULT_OUTPUT_FORMAT,
+    ITEMS,
+    LOCATIONS,
     OUTPUT_FORMATS,
     QUERY_TITLES,
     crs_names,
     data_queries,
+    instances_link,
+    location_link,
+    location_queries,
     query_types,
     query_url,
 )
@@ -44,7 +51,8 @@ def collections(service: OgcService, request: OgcRequest) -> OgcResponse:
         # Not kept: anybody could fill the cache with filters nobody asks for twice.
         return document_response(request, encode(collections_document(wanted.keep(opened), request.base, wanted.query)))
     key = ("collections", request.base)
-    document = service.documents.get(key, opened, lambda: collections_document(opened, request.base))
+    sources = (*opened, *(locations_of(one) for one in opened))
+    document = service.documents.get(key, sources, lambda: collections_document(opened, request.base))
     return document_response(request, document)
 
 
@@ -59,7 +67,7 @@ def collection(service: OgcService, request: OgcRequest, collection_id: str) -> 
     document_arguments(request)
     opened = find(service, collection_id)
     key = ("collection", collection_id, request.base)
-    document = service.documents.get(key, (opened,), lambda: collection_document(opened.cube, request.base))
+    document = service.documents.get(key, (opened, locations_of(opened)), lambda: opened_document(opened, request.base))
     return document_response(request, document)
 
 
@@ -86,8 +94,29 @@ def collections_document(opened: tuple[OpenDatacube, ...], urls: FrontUrls, quer
             {"href": f"{address}?f=html", "rel": "alternate", "type": "text/html", "title": "This document as a page"},
             {"href": urls.ogc, "rel": "root", "type": JSON, "title": "The landing page"},
         ],
-        "collections": [collection_document(one.cube, urls) for one in opened],
+        "collections": [opened_document(one, urls) for one in opened],
     }
+
+
+def opened_document(opened: OpenDatacube, urls: FrontUrls) -> dict[str, Any]:
+    """Return the document of one collection, with a link to its version history where its store keeps one.
+
+    The address of that history has no ``/instances`` in it: the QGIS plugin takes any such link for a choice of
+    forecast runs.
+    """
+    document = collection_document(opened.cube, urls)
+    if locations := locations_of(opened):
+        document["data_queries"] |= location_queries(opened.cube, urls, locations)
+        document["links"] += [
+            location_link(opened.cube, urls, LOCATIONS, "data"),
+            location_link(opened.cube, urls, ITEMS, "items"),
+        ]
+    if opened.source.history is not None:
+        address = urls.versions(opened.cube.id)
+        document["links"].append(
+            {"href": address, "rel": "version-history", "type": JSON, "title": "Earlier states of the data"}
+        )
+    return document
 
 
 def collection_document(cube: Datacube, urls: FrontUrls) -> dict[str, Any]:
@@ -141,6 +170,9 @@ def links(cube: Datacube, urls: FrontUrls) -> list[dict[str, Any]]:
         }
         for name in query_types(cube)
     ]
+    if query_types(cube) and runs_of(cube) is not None:
+        runs = instances_link(cube, urls)
+        found.append({name: runs[name] for name in ("href", "rel", "type", "title")})
     definition = cube.definition
     licence = definition.licence_url
     if licence is None and definition.licence not in (None, "", "other", "proprietary", "various"):

@@ -1,7 +1,8 @@
 """Which conformance classes are true of this server?
 
 The union of what the embedded pygeoapi declares for the resources it was given and of what our own API functions add,
-less what pygeoapi declares and we do not do. Each line of `EDR_CLASSES` has tests in ``tests/ogc``.
+less what pygeoapi declares and we do not do. Each class of `EDR_CLASSES` has tests in
+``tests/conformance/test_edr_ats.py``.
 """
 
 from __future__ import annotations
@@ -12,14 +13,22 @@ from server.ogc.documents import document_arguments, document_response
 from server.ogc.messages import OgcRequest, OgcResponse
 from server.ogc.service import OgcService
 
-EDR_CLASSES = ("core", "collections", "json", "html", "oas30", "covjson", "queries")
-"""OGC 19-086, Annex A; GeoJSON, EDR GeoJSON and instances are not answered."""
-EDR_VERSIONS = (
-    "http://www.opengis.net/spec/ogcapi-edr-1/1.0/conf",
-    "http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf",
-    "https://www.opengis.net/spec/ogcapi-edr-1/1.2/conf",
+EDR_CLASSES = ("core", "collections", "json", "geojson", "edr-geojson", "covjson", "queries")
+"""OGC 19-086, Annex A, in every version. The class ``html`` asks for pages of the data queries too, which there are
+not; instances belong to ``queries``."""
+EDR_VERSIONS = {
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.0": "oas30",
+    "http://www.opengis.net/spec/ogcapi-edr-1/1.1": "oas30",
+    "https://www.opengis.net/spec/ogcapi-edr-1/1.2": "oas31",
+}
+"""By version, the class of its API definition. Version 1.2 changed the scheme of its identifiers to https."""
+LOOKED_FOR = frozenset(
+    {
+        "http://www.opengis.net/spec/ogcapi-edr-1/1.0/req/edr-geojson",
+        "https://www.opengis.net/spec/ogcapi-edr-1/1.2/req/oas31",
+    }
 )
-"""Version 1.2 changed the scheme of its identifiers to https."""
+"""Requirements classes that test suites take for conformance classes (the compliance suite of EDR 1.0; sedr)."""
 NOT_OURS = frozenset({"http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/callback"})
 """Declared by pygeoapi for every process; no callback is called here."""
 
@@ -34,8 +43,10 @@ def conformance_classes(embedded: Iterable[str], extra: Iterable[str]) -> list[s
     extra : iterable of str
         What the other fronts of this server add (processes, jobs).
     """
-    ours = {f"{version}/{name}" for version in EDR_VERSIONS for name in EDR_CLASSES}
-    return sorted(({*embedded} - NOT_OURS) | ours | {*extra})
+    ours = {
+        f"{version}/conf/{name}" for version, definition in EDR_VERSIONS.items() for name in (*EDR_CLASSES, definition)
+    }
+    return sorted(({*embedded} - NOT_OURS) | ours | LOOKED_FOR | {*extra})
 
 
 def conformance(service: OgcService, request: OgcRequest) -> OgcResponse:

@@ -74,7 +74,7 @@ def parse_execution(request: OgcRequest, outputs: frozenset[str]) -> Execution:
     key = request.headers.get("idempotency-key")
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         raise InvalidQueryError("Idempotency-Key", "the key is not 1 to 255 visible ASCII characters")
-    respond_async, wait, preferred = _preferences(request.headers.get("prefer", ""))
+    respond_async, wait, preferred = preferences(request.headers.get("prefer", ""))
     return Execution(
         inputs, response, _transmission(document.get("outputs"), outputs), respond_async, wait, key, preferred
     )
@@ -137,8 +137,17 @@ def _transmission(wanted: Any, outputs: frozenset[str]) -> dict[str, Literal["va
     return chosen
 
 
-def _preferences(header: str) -> tuple[bool, float | None, tuple[str, ...]]:
-    """Read ``Prefer``: what is not understood is ignored, as RFC 7240 says."""
+def preferences(header: str) -> tuple[bool, float | None, tuple[str, ...]]:
+    """Read ``Prefer``: what is not understood is ignored, as RFC 7240 says.
+
+    Returns
+    -------
+    respond_async : bool
+    wait : float or None
+        Seconds, at most `MAX_WAIT`.
+    understood : tuple of str
+        For ``Preference-Applied``.
+    """
     respond_async, wait, understood = False, None, []
     for part in header.split(","):
         name, _, value = (text.strip().strip('"') for text in part.split(";")[0].partition("="))

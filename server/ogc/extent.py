@@ -6,18 +6,21 @@ and with them the values of each axis, so that a client can offer choices withou
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.calendar import STANDARD, iso_duration
-from plugins.datacube.datacube import CRS84, Datacube
+from plugins.datacube.datacube import CRS84, Datacube, GridKind
 
 LISTED_TIMES = 100
 """Up to so many times are listed, even where a repeating interval would say the same."""
 LISTED_IRREGULAR_TIMES = 1000
 """Up to so many times are listed where they are irregular."""
+LISTED_PLACES = 2000
+"""Up to so many irregular columns or rows are listed."""
 
 PRESSURE_UNITS = {"Pa": 1.0, "hPa": 100.0, "mbar": 100.0, "millibar": 100.0, "millibars": 100.0, "kPa": 1000.0}
 """Units of pressure by their factor to pascal."""
@@ -30,11 +33,9 @@ def extent_document(cube: Datacube) -> dict[str, Any]:
 
     Examples of the members: ``spatial.bbox`` is one box in degrees (CRS84); ``temporal.interval`` the first and last
     time, ``temporal.values`` the times or ``Rn/start/period``; ``vertical`` and ``custom`` give their values as text.
+    ``grid`` says the same as ``values`` in the words of OGC API Common, Part 2 (Uniform Additional Dimensions).
     """
-    box = cube.extent
-    document: dict[str, Any] = {
-        "spatial": {"bbox": [[float(box.west), float(box.south), float(box.east), float(box.north)]], "crs": CRS84}
-    }
+    document: dict[str, Any] = {"spatial": spatial(cube)}
     if (time := cube.axis(AxisKind.T)) is not None and time.size:
         document["temporal"] = temporal(time)
     if (level := cube.axis(AxisKind.Z)) is not None and level.size:
@@ -45,12 +46,72 @@ def extent_document(cube: Datacube) -> dict[str, Any]:
     return document
 
 
+def spatial(cube: Datacube) -> dict[str, Any]:
+    """Return the spatial extent: the box in degrees, and the columns and rows where these are longitudes and latitudes.
+
+    Of a grid in another reference system, and of cells that lie on no axes, there is the box alone.
+    """
+    box = cube.extent
+    document: dict[str, Any] = {
+        "bbox": [[float(box.west), float(box.south), float(box.east), float(box.north)]],
+        "crs": CRS84,
+    }
+    x, y = cube.axis(AxisKind.X), cube.axis(AxisKind.Y)
+    if cube.grid.kind is not GridKind.RECTILINEAR or not cube.grid.geographic or x is None or y is None:
+        return document
+    # In the convention of the box, whatever that of the store.
+    columns = np.unique((np.asarray(x.values, np.float64) + 180.0) % 360.0 - 180.0)
+    places = {"x": replace(x, values=columns, bounds=None), "y": y.take(np.argsort(y.values, kind="stable"))}
+    if any(axis.step is None and axis.size > LISTED_PLACES for axis in places.values()):
+        return document
+    return {
+        **document,
+        "values": {name: place_values(axis) for name, axis in places.items()},
+        "grid": [grid(axis) for axis in places.values()],
+    }
+
+
+def place_values(axis: Axis) -> list[str]:
+    """Return rising columns, rows or levels as ``Rn/first/step`` where they are regular, else one by one."""
+    if axis.step is None:
+        return axis.texts()
+    first, step = first_and_step(axis)
+    return [f"R{axis.size}/{first:.12g}/{step:.12g}"]
+
+
+def grid(axis: Axis) -> dict[str, Any]:
+    """Return the cells of a rising numeric axis (OGC API Common, Part 2, Uniform Additional Dimensions)."""
+    if axis.step is None:
+        return {"cellsCount": axis.size, "coordinates": [float(text) for text in axis.texts()]}
+    first, step = first_and_step(axis)
+    return {"cellsCount": axis.size, "resolution": step, "firstCoordinate": first}
+
+
+def first_and_step(axis: Axis) -> tuple[float, float]:
+    """Return the first value of a regular axis and its step as they were meant before they were rounded.
+
+    Coordinates are often stored in single precision: 0.1 is 0.10000000149. Six decimals stand for both where they meet
+    every value of the axis within that precision.
+    """
+    first, step = float(axis.values[0]), float(axis.step or 0)
+    precision = float(np.abs(axis.values).max()) * 2.0**-22
+    for decimals in (6, 9):
+        short_first, short_step = round(first, decimals), round(step, decimals)
+        if abs(first - short_first) + axis.size * abs(step - short_step) <= precision:
+            return short_first, short_step
+    return first, step
+
+
 def temporal(axis: Axis) -> dict[str, Any]:
     """Return the temporal extent: closed interval, values, and the temporal reference system as WKT 2."""
     order = np.argsort(axis.values, kind="stable")
     rising = axis.take(order)
     first, last = rising.take(np.array([0, rising.size - 1])).texts()
-    return {"interval": [[first, last]], "values": time_values(rising), "trs": trs_wkt(axis.calendar)}
+    document = {"interval": [[first, last]], "values": time_values(rising), "trs": trs_wkt(axis.calendar)}
+    if rising.step is not None and axis.calendar in STANDARD:
+        resolution = iso_duration(int(rising.step))
+        document["grid"] = {"cellsCount": axis.size, "resolution": resolution, "firstCoordinate": first}
+    return document
 
 
 def time_values(axis: Axis) -> list[str]:

@@ -137,6 +137,7 @@ def resource(cube: Datacube) -> dict[str, Any]:
                     "sparse": definition.sparse,
                     "storage_options": dict(definition.storage_options),
                     **({"crs": definition.crs} if definition.crs else {}),
+                    **({"locations": definition.locations} if definition.locations else {}),
                 },
             }
         ],

@@ -12,6 +12,7 @@ from catalog.links import FrontUrls
 from server.ogc.documents import document_arguments, document_response
 from server.ogc.host import OGC_REL
 from server.ogc.messages import OgcRequest, OgcResponse
+from server.ogc.openapi import OPENAPI31, OPENAPI31_MEDIA_TYPE
 from server.ogc.service import OgcService
 
 SERVED = frozenset(
@@ -37,6 +38,12 @@ def landing_document(service: OgcService, urls: FrontUrls) -> dict[str, Any]:
         jobs = {"rel": f"{OGC_REL}/job-list", "type": "application/json", "title": "Jobs", "href": urls.jobs}
         kept = [*(link for link in kept if link["rel"] != jobs["rel"]), jobs]
     extra = [
+        {
+            "rel": "service-desc",
+            "type": OPENAPI31_MEDIA_TYPE,
+            "title": "The API definition by OpenAPI 3.1",
+            "href": f"{urls.ogc_api}?f={OPENAPI31}",
+        },
         {"rel": "related", "type": "application/json", "title": "The same data by STAC", "href": urls.stac},
         {"rel": "start", "type": "text/html", "title": "The start page of this server", "href": urls.base},
     ]

@@ -7,7 +7,8 @@ from typing import Any
 
 from plugins.processes.process import Process
 from plugins.processes.registry import PROCESSES
-from server.ogc.openapi_schemas import OBJECT, STRING, parameter, query_parameter, response
+from server.ogc.openapi30 import schema as older
+from server.ogc.openapi_schemas import OBJECT, PREFER, STRING, parameter, query_parameter, response
 
 JSON = "application/json"
 
@@ -47,6 +48,26 @@ def process_paths() -> Mapping[str, Any]:
             }
         },
     }
+    paths["/jobs/{jobId}/answer"] = {
+        "get": {
+            "operationId": "jobAnswer",
+            "summary": "The data of a query that was made a job",
+            "description": "Where a data query with `Prefer: respond-async` leads.",
+            "tags": ["jobs"],
+            "parameters": [_job_id()],
+            "responses": _results(
+                {
+                    "202": response("pending"),
+                    "204": {"description": "Nothing lies there."},
+                    "304": response("notModified"),
+                    "404": response("notFound"),
+                    "413": response("tooLarge"),
+                    "502": response("storageError"),
+                    "503": response("unavailable"),
+                }
+            ),
+        }
+    }
     for process in PROCESSES.values():
         paths[f"/processes/{process.id}/execution"] = _execution(process)
     return paths
@@ -54,7 +75,7 @@ def process_paths() -> Mapping[str, Any]:
 
 def _execution(process: Process) -> dict[str, Any]:
     description = process.description
-    inputs = {name: spec["schema"] for name, spec in description["inputs"].items()}
+    inputs = {name: older(_input(spec)) for name, spec in description["inputs"].items()}
     required = [name for name, spec in description["inputs"].items() if spec.get("minOccurs", 1) > 0]
     shape = {
         "type": "object",
@@ -75,12 +96,8 @@ def _execution(process: Process) -> dict[str, Any]:
         **({"required": ["inputs"]} if required else {}),
     }
     prefer = {
-        "name": "Prefer",
-        "in": "header",
+        **PREFER,
         "description": "respond-async makes a job of it; wait=N waits up to N seconds for it (RFC 7240).",
-        "required": False,
-        "schema": STRING,
-        "example": "respond-async",
     }
     key = {
         "name": "Idempotency-Key",
@@ -114,6 +131,16 @@ def _execution(process: Process) -> dict[str, Any]:
             ),
         }
     }
+
+
+def _input(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of an input; one that may occur more than once is a value or an array of them."""
+    schema: Mapping[str, Any] = description["schema"]
+    most = description.get("maxOccurs", 1)
+    if most == 1:
+        return schema
+    several = {"type": "array", "items": schema, **({} if most == "unbounded" else {"maxItems": most})}
+    return {"oneOf": [schema, several]}
 
 
 def _examples(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import numpy as np
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.distance import LENGTH_UNITS, height_units
-from plugins.datacube.parse import PLACES
-from plugins.datacube.query import UNGRIDDED
+from plugins.datacube.layouts import HEADER as LAYOUT
+from plugins.datacube.parse import MAXIMUM_RESOLUTION, OTHER_PARAMETERS, PLACES
+from plugins.datacube.query import UNGRIDDED, Interpolation
 from plugins.formats.table import FORMATS, Format, formats_for
 from server.ogc.data_queries import (
     COORDS,
@@ -28,6 +29,7 @@ from server.ogc.openapi_schemas import OBJECT, STRING, parameter, query_paramete
 
 FORM = "application/x-www-form-urlencoded"
 NUMBER: dict[str, Any] = {"type": "number"}
+EPSG: dict[str, Any] = {"pattern": "^EPSG:[0-9]{4,6}$"}
 TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 DATETIME = (
     "An instant (2020-01-01T00:00:00Z), which finds the time step around it; an interval (2020-01-01/2020-02-01) "
@@ -38,7 +40,12 @@ DATETIME = (
 WITHIN = "Distance from the point along the great circle, more than 0; a radius query needs it."
 WIDTH = "From side to side of the corridor, across the path, along great circles."
 HEIGHT = "From bottom to top of the corridor, around `z` or the heights in `coords`; without these: all levels."
-RESOLUTION = "Number of cells along this axis; only 0, the data's own cells, is offered."
+RESOLUTION = "Number of {} of the answer, evenly from the least coordinate to the greatest; 0: those of the data."
+INTERPOLATION = "How a value at a place is made: that of the cell that holds it, or linear between the cells around it."
+CRS = (
+    "Reference system of the coordinates, in the query and in the answer; x before y. One of those listed, or another "
+    "two-dimensional one of EPSG. Without it: longitude and latitude, but a grid is answered in its own."
+)
 LEVELS = "A level, an interval of levels (500/850), or a list of levels (500,850). Without it: all levels."
 MEMBERS = "A value, a list of values, or, for numbers, an interval (1/5). Without it: all values."
 
@@ -60,13 +67,14 @@ def query_path(cube: Datacube, query_type: str) -> dict[str, Any]:
             "operationId": f"{cube.id}.{query_type}",
             "summary": QUERY_TITLES[query_type],
             **common,
-            "parameters": [*parameters, parameter(format_parameter_name(query_type))],
+            "parameters": [*parameters, parameter(format_parameter_name(query_type)), parameter("prefer")],
             "responses": query_responses(cached=True),
         },
         "post": {
             "operationId": f"{cube.id}.{query_type}.post",
             "summary": f"{QUERY_TITLES[query_type]}, with the parameters in the body",
             **common,
+            "parameters": [parameter("prefer")],
             "requestBody": {
                 "required": True,
                 "content": {
@@ -122,8 +130,10 @@ def query_responses(*, cached: bool) -> dict[str, Any]:
     """Return every response that a data query can have."""
     return {
         "200": response("data"),
+        "202": response("pending"),
         "204": response("noData"),
         **({"304": response("notModified")} if cached else {}),
+        "308": response("elsewhere"),
         "400": response("badRequest"),
         "404": response("notFound"),
         "406": response("notAcceptable"),
@@ -138,7 +148,8 @@ def data_schema(form: Format, media_type: str) -> dict[str, Any]:
     """Return the schema of an answer; under the plain media type of JSON more than one format can come."""
     if not media_type.endswith("json"):
         return {"type": "string", **({"format": "binary"} if form.binary else {})}
-    return schema("coverageJson") if form.key == "CoverageJSON" and media_type != "application/json" else OBJECT
+    coverage = form.key.startswith("CoverageJSON") and media_type != "application/json"
+    return schema("coverageJson") if coverage else OBJECT
 
 
 def data_response() -> dict[str, Any]:
@@ -151,6 +162,7 @@ def data_response() -> dict[str, Any]:
     headers = {
         "Content-Crs": {"description": "Reference system of the coordinates in the answer.", "schema": STRING},
         "ETag": {"description": "State of the data and the query.", "schema": STRING},
+        LAYOUT: {"description": "Which store of the data the values were read from.", "schema": STRING},
         "Link": {"description": "The collection, and this query.", "schema": STRING},
     }
     return {"description": "The data.", "headers": headers, "content": content}
@@ -175,10 +187,10 @@ def query_parameters(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
     if (level := cube.axis(AxisKind.Z)) is not None and level.size:
         unit = f" In {level.units}." if level.units else ""
         found.append(query_parameter("z", LEVELS + unit, TEXT, example=one_text(level)))
-    found.append(
-        query_parameter("crs", "Reference system of the coordinates.", {"type": "string", "enum": crs_names(cube)})
-    )
-    taken = {one["name"] for one in found} | {"f"} | {name for names in PLACES.values() for name in names}
+    found.append(query_parameter("crs", CRS, {"type": "string", "anyOf": [{"enum": crs_names(cube)}, EPSG]}))
+    kinds = {"type": "string", "enum": [kind.value for kind in Interpolation], "default": Interpolation.NEAREST.value}
+    found.append(query_parameter("interpolation", INTERPOLATION, kinds))
+    taken = {one["name"] for one in found} | {*OTHER_PARAMETERS} | {name for names in PLACES.values() for name in names}
     found += [
         query_parameter(axis.name, f"{axis.long_name or axis.name}. {MEMBERS}", TEXT, example=one_text(axis))
         for axis in cube.custom_axes
@@ -194,7 +206,8 @@ def where(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
     south, north = widened(y)
     if query_type == "cube":
         shape = {"type": "array", "items": NUMBER, "minItems": 4, "maxItems": 6}
-        return [query_parameter("bbox", COORDS["cube"], shape, required=True, example=[west, south, east, north])]
+        box = query_parameter("bbox", COORDS["cube"], shape, required=True, example=[west, south, east, north])
+        return [box, *resolution_parameters(cube)]
     example = f"POINT({x[0]:g} {y[0]:g})"
     if query_type == "area":
         ring = ((west, south), (east, south), (east, north), (west, north), (west, south))
@@ -209,18 +222,17 @@ def where(cube: Datacube, query_type: str) -> list[dict[str, Any]]:
         found.append(query_parameter("within-units", "Unit of `within`; needed with it.", units, example="km"))
     elif query_type == "corridor":
         found += corridor_parameters(cube)
-    return found
+    return found if query_type in UNGRIDDED else found + resolution_parameters(cube)
 
 
 def corridor_parameters(cube: Datacube) -> list[dict[str, Any]]:
-    """Return the parameters that say how wide, how high and how finely; heights only where there are levels."""
+    """Return the parameters that say how wide and how high; heights only where there are levels."""
     units = {"type": "string", "enum": list(LENGTH_UNITS)}
     found = [
         query_parameter("corridor-width", WIDTH, NUMBER, required=True, example=100),
         query_parameter("width-units", "Unit of `corridor-width`.", units, required=True, example="km"),
     ]
     level = cube.axis(AxisKind.Z)
-    axes = ["x", "y"]
     if level is not None and level.size:
         units = {"type": "string", "enum": list(height_units(level))}
         found += [
@@ -229,8 +241,15 @@ def corridor_parameters(cube: Datacube) -> list[dict[str, Any]]:
                 "height-units", "Unit of `corridor-height`.", units, required=True, example=units["enum"][0]
             ),
         ]
-        axes.append("z")
-    return found + [query_parameter(f"resolution-{axis}", RESOLUTION, {"type": "number", "enum": [0]}) for axis in axes]
+    return found
+
+
+def resolution_parameters(cube: Datacube) -> list[dict[str, Any]]:
+    """Return the parameters that say how many columns and rows a gridded answer has, and levels where there are any."""
+    level = cube.axis(AxisKind.Z)
+    things = {"x": "columns", "y": "rows", **({"z": "levels"} if level is not None and level.size else {})}
+    shape = {"type": "integer", "minimum": 0, "maximum": MAXIMUM_RESOLUTION}
+    return [query_parameter(f"resolution-{axis}", RESOLUTION.format(thing), shape) for axis, thing in things.items()]
 
 
 def example_cells(cube: Datacube) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -13,6 +13,26 @@ PROBLEM = "application/problem+json"
 STRING: dict[str, Any] = {"type": "string"}
 STRINGS: dict[str, Any] = {"type": "array", "items": STRING}
 OBJECT: dict[str, Any] = {"type": "object"}
+GRID: dict[str, Any] = {
+    "description": "The cells of one axis: regular, or one by one (OGC API Common, Part 2).",
+    "type": "object",
+    "required": ["cellsCount"],
+    "properties": {
+        "cellsCount": {"type": "integer", "minimum": 1},
+        "resolution": {"oneOf": [{"type": "number"}, STRING]},
+        "firstCoordinate": {"oneOf": [{"type": "number"}, STRING]},
+        "coordinates": {"type": "array", "items": {"type": "number"}},
+    },
+}
+PREFER: dict[str, Any] = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "respond-async makes a job of it (308); with wait=N beside it, unless it is done in N seconds "
+    "(RFC 7240).",
+    "required": False,
+    "schema": STRING,
+    "example": "respond-async",
+}
 
 
 def schema(name: str) -> dict[str, str]:
@@ -121,6 +141,8 @@ SCHEMAS: dict[str, Any] = {
                 "properties": {
                     "bbox": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
                     "crs": STRING,
+                    "values": {"type": "object", "additionalProperties": STRINGS},
+                    "grid": {"type": "array", "items": GRID},
                 },
             },
             "temporal": {
@@ -130,6 +152,7 @@ SCHEMAS: dict[str, Any] = {
                     "interval": {"type": "array", "items": STRINGS},
                     "values": STRINGS,
                     "trs": STRING,
+                    "grid": GRID,
                 },
             },
             "vertical": {
@@ -189,6 +212,24 @@ SCHEMAS: dict[str, Any] = {
             },
         },
     },
+    "statusInfo": {
+        "description": "Where a job stands (OGC 18-062r2, clause 7.12).",
+        "type": "object",
+        "required": ["jobID", "status", "type"],
+        "properties": {
+            "jobID": STRING,
+            "processID": STRING,
+            "type": {"type": "string", "enum": ["process"]},
+            "status": {"type": "string", "enum": ["accepted", "running", "successful", "failed", "dismissed"]},
+            "message": STRING,
+            "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+            "created": {"type": "string", "format": "date-time"},
+            "started": {"type": "string", "format": "date-time"},
+            "finished": {"type": "string", "format": "date-time"},
+            "updated": {"type": "string", "format": "date-time"},
+            "links": schema("links"),
+        },
+    },
     "coverageJson": {
         "description": "A CoverageJSON document (https://covjson.org).",
         "type": "object",
@@ -208,6 +249,21 @@ SCHEMAS: dict[str, Any] = {
 RESPONSES: dict[str, Any] = {
     "noData": {"description": "A good request, but no data lies there."},
     "notModified": {"description": "What the client holds is still valid."},
+    "pending": {
+        "description": "The data are not there yet: the answer where a 308 leads, to which some clients go unasked.",
+        "headers": {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}},
+        "content": {"application/json": {"schema": schema("statusInfo")}},
+    },
+    "elsewhere": {
+        "description": "The answer is made as a job: `Location` is where it will be. There, 202 says that it is not "
+        "there yet, and `Retry-After` when to ask again; 200 has the data.",
+        "headers": {
+            "Location": {"description": "Where the data will be.", "schema": STRING},
+            "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}},
+            "Preference-Applied": {"description": "`respond-async`.", "schema": STRING},
+        },
+        "content": {"application/json": {"schema": schema("statusInfo")}},
+    },
     "badRequest": problem("A parameter is missing, unknown or not valid; the document says which, and what is valid."),
     "notFound": problem("There is no such resource."),
     "notAcceptable": problem("No format that the client accepts."),

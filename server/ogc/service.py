@@ -13,6 +13,7 @@ from catalog.links import FrontUrls
 from plugins.datacube.library import Entry, Library
 from plugins.datacube.limits import ByteBudget, Limits
 from server.ogc.documents import DocumentCache
+from server.ogc.handover import Handover
 from server.ogc.host import PygeoapiHost
 
 RECENT_SECONDS: Final = 0.5
@@ -65,6 +66,8 @@ class OgcService:
     """OpenAPI path items of the other fronts (processes, jobs, health), by path below ``/``."""
     extra_conformance: tuple[str, ...] = ()
     """Conformance classes of the other fronts."""
+    handover: Handover | None = None
+    """Where data queries become jobs; None: there are no asynchronous answers."""
     documents: DocumentCache = field(default_factory=DocumentCache)
     recent: RecentEntries = field(default_factory=RecentEntries)
 

@@ -89,7 +89,7 @@ class TestOpen:
             return open_source(wanted)
 
         def ask(_: int) -> Any:
-            together.wait(10)
+            together.wait(120)
             return open_datacube(definition)
 
         monkeypatch.setattr(library_module, "open_source", counted)
@@ -164,16 +164,16 @@ class TestOpen:
         probe = first.source.probe
 
         def slow() -> str:
-            answer.wait(10)
+            answer.wait(120)
             return probe()
 
         object.__setattr__(first.source, "probe", slow)
         newest = commit(path, times=3)
         clock(library_module.CHECK_SECONDS)
         assert [open_datacube(define(path)) for _ in range(3)] == [first] * 3
-        answer.set()
         (renewing,) = [thread for thread in threading.enumerate() if thread.name == "renew test"]
-        renewing.join(10)
+        answer.set()
+        renewing.join(120)
         assert open_datacube(define(path)).cube.snapshot == newest
 
     def test_errors_do_not_gather_the_tracebacks_of_others(self, tmp_path: Path) -> None:
@@ -410,7 +410,7 @@ class TestStates:
         together = threading.Barrier(8)
 
         def ask(_: int) -> OpenDatacube:
-            together.wait(10)
+            together.wait(120)
             return datacube_at(opened, snapshots[0])
 
         with ThreadPoolExecutor(8) as pool:

@@ -29,7 +29,8 @@ import numpy as np
 from cfgrib.xarray_store import open_datasets
 for source, target in zip(sys.argv[1::2], sys.argv[2::2]):
     arrays = {}
-    for ds in open_datasets(source, backend_kwargs={"indexpath": ""}):
+    # The index is read again for each kind of field.
+    for ds in open_datasets(source, backend_kwargs={"indexpath": target + ".{short_hash}.idx"}):
         for name, variable in ds.variables.items():
             arrays[name] = variable.values
             arrays[name + "|dims"] = np.array(variable.dims, dtype="U32")

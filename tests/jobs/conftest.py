@@ -33,5 +33,5 @@ def make_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def runner(make_runner: Callable[..., Runner]) -> Runner:
     """One active runner."""
     runner = make_runner()
-    assert runner.wait_active(20)
+    assert runner.wait_active(120)
     return runner

@@ -18,7 +18,10 @@ def run(process_id, inputs, context, workdir, report):
 
 
 def write(inputs, context, workdir, report):
-    time.sleep(inputs.get("seconds", 0))
+    """Write a small result: at once, or after a file of the test has appeared."""
+    if "mark" in inputs:
+        mark(inputs, str(os.getpid()))
+    wait_for(inputs)
     path = workdir / "out.bin"
     path.write_bytes(inputs["text"].encode() + str(context).encode())
     return Outcome(path, "text/plain", inputs.get("name", "out.txt"))
@@ -26,7 +29,7 @@ def write(inputs, context, workdir, report):
 
 def progress(inputs, context, workdir, report):
     report(0.25, "a quarter")
-    time.sleep(inputs["seconds"])
+    wait_for(inputs)
     return write({"text": "x"}, context, workdir, report)
 
 
@@ -83,6 +86,11 @@ def stubborn(inputs, context, workdir, report):
 def sleep(inputs, context, workdir, report):
     mark(inputs, str(os.getpid()))
     time.sleep(600)
+
+
+def wait_for(inputs):
+    while "after" in inputs and not Path(inputs["after"]).exists():
+        time.sleep(0.02)
 
 
 def mark(inputs, text="once"):

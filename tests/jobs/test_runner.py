@@ -14,7 +14,7 @@ from plugins.datacube.errors import BusyError
 from plugins.jobs.job import JobRequest, State
 from plugins.jobs.search import JobFilter
 
-WAIT = 60.0
+WAIT = 120.0
 """Seconds; only ever waited in full where the test fails."""
 
 
@@ -61,9 +61,10 @@ def test_a_new_context_reaches_the_next_job(runner):
     assert runner.results.path(job).read_text() == "{'n': 2}"
 
 
-def test_progress_is_seen_while_it_runs(runner):
-    job = submit(runner, "progress", seconds=1.5)
+def test_progress_is_seen_while_it_runs(runner, tmp_path):
+    job = submit(runner, "progress", after=str(tmp_path / "seen"))
     seen = until(lambda: (j := runner.store.get(job.id)).progress and j)
+    (tmp_path / "seen").touch()
     assert (seen.state, seen.progress, seen.message) == (State.RUNNING, 25, "a quarter")
     assert runner.store.wait(job.id, None, WAIT).state is State.SUCCESSFUL
 
@@ -205,9 +206,9 @@ def test_a_killed_job_process_counts_as_a_crash(runner, tmp_path):
     runner.store.wait(job.id, None, WAIT)
 
 
-def test_the_runner_outlives_a_store_that_is_away(runner, monkeypatch):
-    job = submit(runner, "write", text="x", seconds=0.4)
-    until(lambda: runner.store.get(job.id).state is State.RUNNING)
+def test_the_runner_outlives_a_store_that_is_away(runner, tmp_path, monkeypatch):
+    job = submit(runner, "write", text="x", after=str(tmp_path / "away"), mark=str(tmp_path / "mark"))
+    (pid,) = until(lambda: pids(tmp_path / "mark"))
     away = True
     names = ("finish", "claim", "cancelled", "discarded", "record_progress", "expire")
     for name in names:
@@ -220,7 +221,9 @@ def test_the_runner_outlives_a_store_that_is_away(runner, monkeypatch):
 
         monkeypatch.setattr(runner.store, name, failing)
     other = submit(runner, "write", text="y")
-    time.sleep(1.2)
+    (tmp_path / "away").touch()
+    until(lambda: gone(pid))
+    time.sleep(0.8)
     assert runner.store.get(job.id).state is State.RUNNING
     assert runner.store.get(other.id).state is State.ACCEPTED
     away = False
@@ -229,14 +232,21 @@ def test_the_runner_outlives_a_store_that_is_away(runner, monkeypatch):
         assert (ended.state, ended.attempt) == (State.SUCCESSFUL, 1)
 
 
-def test_no_more_jobs_run_than_there_are_slots(make_runner):
+def test_no_more_jobs_run_than_there_are_slots(make_runner, tmp_path):
     runner = make_runner(slots=2)
-    jobs = [submit(runner, "write", text="x", seconds=0.3) for _ in range(6)]
-    most = 0
-    while runner.store.counts()[State.SUCCESSFUL] < len(jobs):
-        most = max(most, runner.store.counts()[State.RUNNING])
-        time.sleep(0.02)
-    assert most == 2
+    jobs = [submit(runner, "write", text="x", after=str(tmp_path / "seen")) for _ in range(6)]
+    until(lambda: runner.store.counts()[State.RUNNING] == 2)
+    time.sleep(0.5)
+    assert runner.store.counts()[State.RUNNING] == 2
+    (tmp_path / "seen").touch()
+    most = []
+
+    def done():
+        most.append(runner.store.counts()[State.RUNNING])
+        return runner.store.counts()[State.SUCCESSFUL] == len(jobs)
+
+    until(done)
+    assert max(most) <= 2
     assert runner.store.list(JobFilter(states=frozenset({State.SUCCESSFUL}))).matched == 6
 
 

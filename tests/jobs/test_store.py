@@ -362,8 +362,8 @@ def test_wait_returns_as_soon_as_the_job_ends(store):
     start = time.monotonic()
     assert store.wait(job.id, None, 0.05).state is State.ACCEPTED
     threading.Timer(0.1, lambda: store.dismiss(job.id)).start()
-    assert store.wait(job.id, None, 30).state is State.DISMISSED
-    assert time.monotonic() - start < 20
+    assert store.wait(job.id, None, 600).state is State.DISMISSED
+    assert time.monotonic() - start < 120
 
 
 def test_claims_use_indices_only(store):

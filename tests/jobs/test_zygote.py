@@ -19,7 +19,7 @@ def threads_after_import(environment: dict[str, str]) -> int:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**inherited, **environment, "PYTHONPATH": os.pathsep.join(sys.path)},
         check=True,
     )

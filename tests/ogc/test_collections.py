@@ -15,8 +15,21 @@ from plugins.datacube.query import QUERY_TYPES
 from server.ogc.collections import collection, collection_document, collections
 
 
+def strictly(document):
+    """The document without what edr-pydantic does not know yet: values of EDR 1.2, and the grids of OGC API Common."""
+    if "collections" in document:
+        return {**document, "collections": [strictly(one) for one in document["collections"]]}
+    extent = {
+        name: {key: value for key, value in part.items() if key != "grid" and (name, key) != ("spatial", "values")}
+        if isinstance(part, dict)
+        else part
+        for name, part in document["extent"].items()
+    }
+    return {**document, "extent": extent}
+
+
 def test_the_list_is_valid_and_leaves_out_what_cannot_be_opened(site):
-    found = Collections.model_validate_json(site.get(collections).content())
+    found = Collections.model_validate_json(orjson.dumps(strictly(site.document(collections))))
     assert [one.id for one in found.collections] == ["region", "globe"]
     assert "self" in {link.rel for link in found.links}
 
@@ -24,7 +37,7 @@ def test_the_list_is_valid_and_leaves_out_what_cannot_be_opened(site):
 @pytest.mark.parametrize("identifier", ["region", "globe"])
 def test_a_collection_is_valid_and_the_same_as_in_the_list(site, identifier):
     response = site.get(collection, identifier)
-    assert Collection.model_validate_json(response.content()).id == identifier
+    assert Collection.model_validate_json(orjson.dumps(strictly(orjson.loads(response.content())))).id == identifier
     listed = {one["id"]: one for one in site.document(collections)["collections"]}
     assert orjson.loads(response.content()) == listed[identifier]
 
@@ -52,10 +65,10 @@ def test_the_links(site):
 def test_the_queries_with_their_formats_and_reference_systems(site):
     document = site.document(collection, "globe")
     assert set(document["data_queries"]) == {"position", "radius", "area", "cube", "trajectory", "corridor"}
-    formats = ["CoverageJSON", "NetCDF", "CSV", "Zarr", "GeoJSON", "PNG", "GeoTIFF"]
-    assert document["output_formats"][:7] == formats
-    assert set(document["output_formats"][7:]) <= {"Parquet", "Arrow"}
-    assert document["crs"] == ["CRS:84"]
+    formats = ["CoverageJSON", "NetCDF", "CSV", "Zarr", "CoverageJSON-ECMWF", "GeoJSON", "PNG", "GeoTIFF"]
+    assert document["output_formats"][:8] == formats
+    assert set(document["output_formats"][8:]) <= {"Parquet", "Arrow"}
+    assert document["crs"] == ["CRS:84", "EPSG:4326", "EPSG:3857"]
     for name, query in document["data_queries"].items():
         variables = query["link"]["variables"]
         assert variables["query_type"] == name
@@ -113,7 +126,7 @@ def test_a_dataset_that_cannot_be_queried_is_described_with_the_reason(site):
     assert document["description"] == "A region. Not queryable: its grid is curvilinear."
     assert "data_queries" not in document
     assert not [link for link in document["links"] if link["rel"] == "data"]
-    assert Collection.model_validate_json(orjson.dumps(document))
+    assert Collection.model_validate_json(orjson.dumps(strictly(document)))
 
 
 def test_a_new_dataset_appears_without_a_restart(site_of, stores, tmp_path, monkeypatch):
@@ -127,7 +140,7 @@ def test_a_new_dataset_appears_without_a_restart(site_of, stores, tmp_path, monk
     (folder / "dataset.json").write_text('{"id": "fresh", "title": "Fresh"}')
     # A published store is an Icechunk repository; any store that opens will do here.
     (folder / "store").symlink_to(stores["region"])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not site.document(collections)["collections"] and time.monotonic() < deadline:
         time.sleep(0.2)
     assert [one["title"] for one in site.document(collections)["collections"]] == ["Fresh"]

@@ -78,7 +78,7 @@ def test_a_point_outside_has_no_data(site):
 
 def test_another_reference_system_is_refused_by_name(site):
     with pytest.raises(InvalidQueryError) as caught:
-        site.edr("region/position", "coords=POINT(0 0)&crs=EPSG:3857")
+        site.edr("region/position", "coords=POINT(0 0)&crs=EPSG:99999")
     assert caught.value.parameter == "crs"
 
 
@@ -391,3 +391,26 @@ def test_a_cancelled_request_reads_no_further(site):
 def test_what_does_not_exist(site, where):
     with pytest.raises(UnknownError):
         site.edr(where, "coords=POINT(0 0)")
+
+
+# The reference system of the answer -----------------------------------------------------------------------------------
+
+
+def test_another_reference_system_is_that_of_question_and_answer(site, cells):
+    # 5 E, 5 N in Web Mercator.
+    response = site.edr("region/position", "coords=POINT(556597.45 557305.26)&crs=EPSG:3857&parameter-name=tas")
+    assert response.headers["Content-Crs"] == "<http://www.opengis.net/def/crs/EPSG/0/3857>"
+    first = cells(orjson.loads(response.content()))[0]
+    assert first.value == 95_005.0
+    assert (first.at["x"], first.at["y"]) == pytest.approx((556597.45, 557305.26), abs=1.0)
+
+
+def test_geojson_is_in_longitude_and_latitude_whatever_was_asked(site):
+    query = "coords=POINT(556597.45 557305.26)&crs=EPSG:3857&parameter-name=tas&f=GeoJSON"
+    response = site.edr("region/position", query)
+    assert response.headers["Content-Crs"] == "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"
+    document = orjson.loads(response.content())
+    assert document["features"][0]["geometry"]["coordinates"] == pytest.approx([5, 5], abs=1e-4)
+    relations = {link["rel"]: link["href"] for link in document["links"]}
+    assert relations["collection"] == "http://127.0.0.1:8000/ogc/collections/region"
+    assert "f=GeoJSON" in relations["self"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyproj
 import pytest
 
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.calendar import MICROSECONDS, Moment
-from server.ogc.extent import custom_dimension, temporal, time_values, trs_wkt, vertical, vrs_wkt
+from plugins.datacube.datacube import GridKind
+from server.ogc.extent import custom_dimension, spatial, temporal, time_values, trs_wkt, vertical, vrs_wkt
 
 HOUR = MICROSECONDS["hour"]
 
@@ -88,3 +91,67 @@ def test_every_value_of_a_custom_dimension_is_written_out():
     words = custom_dimension(Axis(AxisKind.CUSTOM, "expver", np.array(["0005", "0001"]), long_name="version"))
     assert words["interval"] == [["0005", "0001"]]
     assert words["reference"] == "version"
+
+
+def columns_of(texts):
+    """Expand ``Rn/first/step``, else read the list."""
+    if not texts[0].startswith("R"):
+        return np.array([float(text) for text in texts])
+    count, first, step = texts[0][1:].split("/")
+    return float(first) + float(step) * np.arange(int(count))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.arange(0.0, 360, 0.25), ["R1440/-180/0.25"]),
+        (np.arange(-10.0, 11, 5), ["R5/-10/5"]),
+        (np.arange(8.0, -8.05, -0.1).astype(np.float32).astype(np.float64), ["R161/-8/0.1"]),
+        (np.array([10.0]), ["10"]),
+        (np.array([170.0, 180, 190]), ["-180", "-170", "170"]),
+    ],
+)
+def test_columns_are_given_in_the_convention_of_the_box(site, values, expected):
+    cube = site.service.library.get("region").cube
+    axes = {**cube.axes, "lon": replace(cube.axes["lon"], values=values)}
+    found = spatial(replace(cube, axes=axes))
+    assert found["values"]["x"] == expected
+    np.testing.assert_allclose(columns_of(found["values"]["x"]), np.sort((values + 180) % 360 - 180), atol=1e-5)
+    described = found["grid"][0]
+    assert described["cellsCount"] == values.size
+    first = described["firstCoordinate"] if "resolution" in described else described["coordinates"][0]
+    assert first == pytest.approx(columns_of(expected)[0])
+
+
+def test_thirds_of_a_degree_do_not_drift(site):
+    cube = site.service.library.get("region").cube
+    values = np.linspace(-90, 90, 541)
+    found = spatial(replace(cube, axes={**cube.axes, "lat": replace(cube.axes["lat"], values=values)}))
+    np.testing.assert_allclose(columns_of(found["values"]["y"]), values, atol=1e-6)
+    assert found["grid"][1]["cellsCount"] == 541
+
+
+def test_irregular_rows_are_listed_unless_there_are_too_many(site):
+    cube = site.service.library.get("region").cube
+    for count, listed in ((300, True), (3000, False)):
+        values = np.sort(90 * np.sin(np.linspace(-1.5, 1.5, count)))
+        found = spatial(replace(cube, axes={**cube.axes, "lat": replace(cube.axes["lat"], values=values)}))
+        assert ("values" in found) == listed
+        if listed:
+            np.testing.assert_allclose(columns_of(found["values"]["y"]), values)
+            assert found["grid"][1]["coordinates"] == pytest.approx(values.tolist())
+
+
+def test_a_projected_grid_has_its_box_only(site):
+    cube = site.service.library.get("region").cube
+    projected = replace(cube.grid, geographic=False, kind=GridKind.PROJECTED)
+    assert set(spatial(replace(cube, grid=projected))) == {"bbox", "crs"}
+
+
+def test_regular_times_have_a_grid():
+    assert temporal(time_axis(np.arange(4) * 6 * HOUR))["grid"] == {
+        "cellsCount": 4,
+        "resolution": "PT6H",
+        "firstCoordinate": "1970-01-01T00:00:00Z",
+    }
+    assert "grid" not in temporal(time_axis([0, HOUR, 3 * HOUR]))

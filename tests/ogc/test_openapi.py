@@ -7,11 +7,15 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from plugins.datacube.definition import DatasetDefinition
+from plugins.datacube.errors import InvalidQueryError, NotAcceptableError
 from plugins.datacube.query import QUERY_TYPES
 from server.ogc.openapi import elsewhere, openapi
+from server.ogc.openapi30 import schema as schema30
+from server.ogc.openapi31 import schema as schema31
 
 QUERIES = [(identifier, kind) for identifier in ("region", "globe") for kind in QUERY_TYPES]
 
@@ -40,7 +44,7 @@ def parameters_of(document, identifier, kind):
     resolved = [
         document["components"]["parameters"][one["$ref"].rsplit("/", 1)[1]] if "$ref" in one else one for one in listed
     ]
-    return {one["name"]: one for one in resolved}
+    return {one["name"]: one for one in resolved if one["in"] == "query"}
 
 
 def test_the_document_is_valid_openapi_3_0(document):
@@ -58,8 +62,11 @@ def test_every_reference_leads_into_the_document(document):
             value = value[key]
 
 
+METHODS = ("get", "post", "put", "delete")
+
+
 def test_operation_ids_are_unique(document):
-    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    names = [path[method]["operationId"] for path in document["paths"].values() for method in METHODS if method in path]
     assert len(names) == len(set(names))
 
 
@@ -117,10 +124,10 @@ def test_every_format_is_a_documented_response(site, document, identifier, kind)
     parameters = parameters_of(document, identifier, kind)
     reference = document["paths"][f"/collections/{identifier}/{kind}"]["get"]["responses"]["200"]["$ref"]
     documented = document["components"]["responses"][reference.rsplit("/", 1)[1]]["content"]
+    # Of one time: not every format holds several trajectories.
+    one = {"parameter-name": "tas", "datetime": "2020-01-01T06:00:00Z"}
     for form in parameters["f"]["schema"]["enum"]:
-        response = site.edr(
-            f"{identifier}/{kind}", urlencode({**place(parameters), "f": form, "parameter-name": "tas"})
-        )
+        response = site.edr(f"{identifier}/{kind}", urlencode({**place(parameters), **one, "f": form}))
         assert response.headers["Content-Type"].split(";")[0] in documented
         assert response.content()
 
@@ -139,3 +146,143 @@ def test_the_paths_of_other_fronts_are_added(site_of, stores):
     document = site.document(openapi)
     validate(document)
     assert document["paths"]["/health/live"]["servers"] == [{"url": "http://127.0.0.1:8000"}]
+
+
+# Version 3.1 ----------------------------------------------------------------------------------------------------------
+
+V30, V31 = (f"application/vnd.oai.openapi+json;version={version}" for version in ("3.0", "3.1"))
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "version"),
+    [
+        ("", None, V30),
+        ("", "*/*", V30),
+        ("", "application/json", V30),
+        ("", V30, V30),
+        ("f=json", V31, V30),
+        ("f=oas30", None, V30),
+        ("f=oas31", None, V31),
+        ("f=OAS31", "text/csv", V31),
+        ("f=application/vnd.oai.openapi%2Bjson;version=3.1", None, V31),
+        ("f=application/vnd.oai.openapi+json;version=3.1", None, V31),
+        ("", "application/vnd.oai.openapi+json; version=3.1", V31),
+        ("", 'application/openapi+json;version="3.1"', V31),
+        ("", f"{V30};q=0.5, {V31}", V31),
+        ("", f"{V31};q=0.5, {V30}", V30),
+        ("", f"{V31};q=0, */*", V30),
+        ("", "application/vnd.oai.openapi+json", V30),
+    ],
+)
+def test_the_version_is_negotiated(site, query, accept, version):
+    response = site.get(openapi, query=query, accept=accept)
+    assert response.headers["Content-Type"] == version
+    assert orjson.loads(response.content())["openapi"].startswith(version[-3:])
+
+
+@pytest.mark.parametrize(("query", "accept", "error"), [
+    ("f=oas32", None, InvalidQueryError),
+    ("f=oas31&x=1", None, InvalidQueryError),
+    ("", "text/csv", NotAcceptableError),
+])  # fmt: skip
+def test_other_versions_are_refused(site, query, accept, error):
+    with pytest.raises(error):
+        site.get(openapi, query=query, accept=accept)
+
+
+@pytest.fixture(scope="module")
+def newer(site):
+    return site.document(openapi, query="f=oas31")
+
+
+def test_the_document_is_valid_openapi_3_1(newer, document):
+    validate(newer)
+    assert set(newer["paths"]) == set(document["paths"])
+    assert newer["jsonSchemaDialect"] == "https://json-schema.org/draft/2020-12/schema"
+    assert newer["info"]["license"] == {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+    assert document["openapi"].startswith("3.0."), "the translation must not change its source"
+
+
+def schemas_of(value):
+    for member in walk(value):
+        if isinstance(member, dict):
+            found = member.get("schema")
+            yield from [found] if isinstance(found, dict) else []
+
+
+def test_the_schemas_are_json_schema_2020_12(newer):
+    shapes = [*schemas_of(newer["paths"]), *newer["components"]["schemas"].values()]
+    assert len(shapes) > 50
+    for shape in shapes:
+        Draft202012Validator.check_schema(shape)
+        for part in walk(shape):
+            if isinstance(part, dict) and "properties" not in part:
+                assert part.get("format") != "binary"
+                assert not isinstance(part.get("exclusiveMinimum"), bool)
+                assert "nullable" not in part
+
+
+def test_what_2020_12_says_otherwise_is_translated():
+    old = {
+        "type": "object",
+        "properties": {
+            "example": {"type": "number", "nullable": True, "maximum": 9, "exclusiveMaximum": True, "example": 3},
+            "many": {"type": "array", "items": {"oneOf": [{"type": "string", "example": "a"}, {"format": "binary"}]}},
+        },
+        "additionalProperties": {"type": "integer", "minimum": 0, "exclusiveMinimum": False},
+    }
+    new = schema31(old)
+    assert new["properties"]["example"] == {"type": ["number", "null"], "exclusiveMaximum": 9, "examples": [3]}
+    assert new["properties"]["many"]["items"]["oneOf"] == [{"type": "string", "examples": ["a"]}, {}]
+    assert new["additionalProperties"] == {"type": "integer", "minimum": 0}
+    assert old["properties"]["example"]["nullable"] is True
+    for value, allowed in ((None, True), (8.5, True), (9, False), ("x", False)):
+        assert Draft202012Validator(new).is_valid({"example": value}) is allowed
+
+
+def test_what_3_0_says_otherwise_is_translated():
+    shape = {
+        "type": "object",
+        "properties": {
+            "kind": {"const": "Feature"},
+            "id": {"type": ["string", "number"], "examples": ["a"]},
+            "size": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        },
+        "items": {"anyOf": [{"const": 1}]},
+    }
+    old = schema30(shape)
+    assert old["properties"]["kind"] == {"enum": ["Feature"]}
+    assert old["properties"]["id"] == {"anyOf": [{"type": "string"}, {"type": "number"}], "example": "a"}
+    assert old["properties"]["size"] == {
+        "type": "number", "nullable": True, "minimum": 0, "exclusiveMinimum": True
+    }  # fmt: skip
+    assert old["items"] == {"anyOf": [{"enum": [1]}]}
+    # There and back it allows the same.
+    again = Draft202012Validator(schema31(old))
+    for value in ({"kind": "Feature", "id": 1}, {"kind": "x"}, {"size": None}, {"size": 0}, {"size": 1}, {"id": []}):
+        assert again.is_valid(value) is Draft202012Validator(shape).is_valid(value)
+
+
+@pytest.mark.parametrize(("identifier", "kind"), QUERIES)
+def test_the_new_parameters_are_declared_where_they_are_understood(document, identifier, kind):
+    parameters = parameters_of(document, identifier, kind)
+    gridded = kind in ("radius", "area", "cube", "corridor")
+    assert ("resolution-x" in parameters) == ("resolution-y" in parameters) == gridded
+    assert ("resolution-z" in parameters) == (gridded and identifier == "globe")
+    assert parameters["interpolation"]["schema"]["enum"] == ["nearest", "linear"]
+    assert parameters["crs"]["schema"]["anyOf"][0]["enum"][0] == "CRS:84"
+
+
+@pytest.mark.parametrize("name", ["CRS:84", "EPSG:4326", "EPSG:3857"])
+def test_every_reference_system_that_is_listed_is_answered(site, document, name):
+    listed = parameters_of(document, "region", "position")["crs"]["schema"]["anyOf"][0]["enum"]
+    assert name in listed
+    response = site.edr("region/position", urlencode({"coords": "POINT(0 0)", "crs": name}))
+    assert response.status == 200
+
+
+def test_an_asynchronous_answer_is_documented(document):
+    operation = document["paths"]["/collections/region/cube"]["get"]
+    assert {"$ref": "#/components/parameters/prefer"} in operation["parameters"]
+    reference = operation["responses"]["308"]["$ref"].rsplit("/", 1)[1]
+    assert "Location" in document["components"]["responses"][reference]["headers"]

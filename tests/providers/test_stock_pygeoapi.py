@@ -74,6 +74,22 @@ REQUESTS = {
     "misspelt": "/collections/misspelt/position?coords=POINT(0 0)",
     "instances": "/collections/demo/instances",
     "instance": "/collections/demo/instances/abc/position?coords=POINT(0 0)",
+    "runs": "/collections/forecast/instances?f=json",
+    "run": "/collections/forecast/instances/2020-01-01T12:00:00Z?f=json",
+    "ofrun": "/collections/forecast/instances/2020-01-01T12:00:00Z/position?coords=POINT(5 5)",
+    "latest": "/collections/forecast/instances/latest/position?coords=POINT(5 5)",
+    "norun": "/collections/forecast/instances/2020-01-02/position?coords=POINT(5 5)",
+    "forecast": "/collections/forecast?f=json",
+    "places": "/collections/named/locations?f=json",
+    "placesinbox": "/collections/named/locations?f=json&bbox=-1,-1,6,6",
+    "placesbefore": "/collections/named/locations?f=json&datetime=1990-01-01",
+    "placespage": "/collections/named/locations?f=html",
+    "place": f"/collections/named/locations/here?parameter-name=t2m&datetime={INSTANT}",
+    "twoplaces": f"/collections/named/locations/square,here?parameter-name=t2m&datetime={INSTANT}",
+    "placecsv": f"/collections/named/locations/here?parameter-name=t2m&datetime={INSTANT}&f=csv",
+    "noplace": "/collections/named/locations/nowhere",
+    "unnamed": "/collections/demo/locations",
+    "named": "/collections/named?f=json",
     "nodistance": "/collections/demo/radius?coords=POINT(0 0)",
     "nounits": "/collections/demo/radius?coords=POINT(0 0)&within=5",
     "badunits": "/collections/demo/radius?coords=POINT(0 0)&within=5&within-units=parsec",
@@ -87,6 +103,19 @@ REQUESTS = {
     "page": "/collections/demo?f=html",
     "schema": "/collections/demo/schema?f=json",
     "conformance": "/conformance?f=json",
+}
+
+
+PLACES = {
+    "type": "FeatureCollection",
+    "features": [
+        {"type": "Feature", "id": name, "geometry": geometry, "properties": {"name": name.title()}}
+        for name, geometry in (
+            ("here", {"type": "Point", "coordinates": [6, 6]}),
+            ("there", {"type": "Point", "coordinates": [100, 15]}),
+            ("square", {"type": "Polygon", "coordinates": [[[-1, -1], [6, -1], [6, 6], [-1, 6], [-1, -1]]]}),
+        )
+    ],
 }
 
 
@@ -107,6 +136,24 @@ def write_store(path: Path) -> None:
     dims = ("time", "latitude", "longitude")
     add("t2m", dims, values, units="K", standard_name="air_temperature", long_name="2 metre temperature")
     add("bare", dims, values.astype("float32"))
+
+
+def write_forecast(path: Path) -> None:
+    """Write two runs of three steps; a value tells its run (hours) and its step."""
+    group = zarr.create_group(path)
+    for name, data, marks in (
+        ("time", np.array([0, 12]), {"units": "hours since 2020-01-01", "standard_name": "forecast_reference_time"}),
+        ("step", np.array([0, 3, 6]), {"units": "hours", "standard_name": "forecast_period"}),
+        ("latitude", LATS, {"units": "degrees_north"}),
+        ("longitude", LONS, {"units": "degrees_east"}),
+    ):
+        group.create_array(name, data=data, dimension_names=[name]).update_attributes(marks)
+    values = np.broadcast_to(
+        np.array([0, 12])[:, None, None, None] * 100.0 + np.array([0, 3, 6])[:, None, None],
+        (2, 3, LATS.size, LONS.size),
+    )
+    dims = ["time", "step", "latitude", "longitude"]
+    group.create_array("t2m", data=values, dimension_names=dims).update_attributes({"units": "K"})
 
 
 def configuration(store: Path) -> dict:
@@ -156,6 +203,8 @@ def configuration(store: Path) -> dict:
         "resources": {
             "demo": collection(store),
             "small": collection(store, limits={"values": 100}),
+            "forecast": collection(store.with_name("forecast.zarr")),
+            "named": collection(store, locations=str(store.with_name("places.geojson"))),
             "broken": collection(store.with_name("nothing.zarr")),
             "misspelt": collection(store, spares=True),
         },
@@ -166,6 +215,8 @@ def configuration(store: Path) -> dict:
 def answers(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     write_store(folder / "demo.zarr")
+    write_forecast(folder / "forecast.zarr")
+    (folder / "places.geojson").write_text(json.dumps(PLACES))
     work = {
         "config": configuration(folder / "demo.zarr"),
         "broken": ["broken", "misspelt"],
@@ -287,6 +338,7 @@ def test_nothing_there_is_204(answers, name):
     [
         "crs", "unknown", "empty", "nan", "far", "polygon", "line", "overflow", "words", "blank", "nanbox", "six",
         "level", "nowidth", "nodistance", "nounits", "badunits", "png", "instance",
+        "norun",
     ],
 )  # fmt: skip
 def test_the_clients_fault_is_400_in_words(answers, name):
@@ -323,6 +375,17 @@ def test_no_instances(answers):
     assert orjson.loads(content(answers["instances"]))["instances"] == []
 
 
+def test_forecast_runs_are_instances(answers):
+    listed = orjson.loads(content(answers["runs"]))["instances"]
+    assert [one["id"] for one in listed] == ["2020-01-01T12:00:00Z", "2020-01-01T00:00:00Z"]
+    assert orjson.loads(content(answers["run"]))["id"] == "2020-01-01T12:00:00Z"
+    assert "instances" in orjson.loads(content(answers["forecast"]))["data_queries"]
+    assert "instances" not in orjson.loads(content(answers["collection"]))["data_queries"]
+    for name in ("ofrun", "latest"):
+        found = [(at["t"], value) for at, value in cells(document(answers[name]))]
+        assert found == [(f"2020-01-01T{12 + step}:00:00Z", 1200.0 + step) for step in (0, 3, 6)]
+
+
 def test_netcdf_csv_and_zarr_through_the_formatters(answers):
     assert answers["netcdf"]["headers"]["content-type"].startswith("application/netcdf")
     with NETCDF_LOCK, netCDF4.Dataset("memory", memory=content(answers["netcdf"])) as dataset:
@@ -355,3 +418,28 @@ def test_the_schema(answers):
 def test_conformance(answers):
     classes = orjson.loads(content(answers["conformance"]))["conformsTo"]
     assert "http://www.opengis.net/spec/ogcapi-edr-1/1.0/conf/core" in classes
+
+
+def test_named_places_are_listed_and_answered(answers):
+    def listed(name):
+        found = orjson.loads(content(answers[name]))
+        assert found["type"] == "FeatureCollection"
+        return [one["id"] for one in found["features"]]
+
+    assert listed("places") == ["here", "there", "square"]
+    assert listed("placesinbox") == ["here", "square"]
+    assert listed("placesbefore") == []
+    assert answers["placespage"]["status"] == 200
+    ((at, value),) = cells(document(answers["place"]))
+    assert (at["x"], at["y"], value) == (5, 5, truth(6, 5, 5))
+    both = document(answers["twoplaces"])
+    assert [one["isopleth:location"]["id"] for one in both["coverages"]] == ["square", "here"]
+    found = cells(both)
+    assert {(at["x"], at["y"]) for at, _ in found} == {(x, y) for x in (0, 5) for y in (0, 5)}
+    assert all(value == truth(6, at["y"], at["x"]) for at, value in found)
+    assert content(answers["placecsv"]).decode().splitlines()[1].endswith(",5.0,5.0,695005.0")
+    assert answers["noplace"]["status"] == 404
+    assert b"no location 'nowhere'" in content(answers["noplace"])
+    assert answers["unnamed"]["status"] == 400
+    assert "locations" in orjson.loads(content(answers["named"]))["data_queries"]
+    assert "locations" not in orjson.loads(content(answers["collection"]))["data_queries"]

@@ -69,7 +69,7 @@ def balanced_chunks(
         wanted_times = min(times, max(1, cells // points))
     if time is not None:
         chunks[time] = math.ceil(times / math.ceil(times / wanted_times))
-    _divide_space(chunks, shape, space, wanted_points)
+    divide_space(chunks, shape, space, wanted_points)
     rest = [i for i in range(len(shape)) if i != time and i not in space]
     for i in reversed(rest):
         size = math.prod(chunks) * max(itemsize, 4)
@@ -79,7 +79,7 @@ def balanced_chunks(
     return tuple(chunks)
 
 
-def _divide_space(chunks: list[int], shape: Sequence[int], space: Sequence[int], wanted: int) -> None:
+def divide_space(chunks: list[int], shape: Sequence[int], space: Sequence[int], wanted: int) -> None:
     """Cut the horizontal dimensions into equal parts, each dimension into about the same number of them."""
     points = math.prod(shape[i] for i in space)
     parts = math.ceil(points / wanted)

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,14 +21,15 @@ import zarr
 
 from plugins.datacube import calendar
 from plugins.datacube.definition import DatasetDefinition
-from plugins.datacube.errors import DatasetError, StorageError
+from plugins.datacube.errors import DatasetError
 from plugins.datacube.ingest import store, times
 from plugins.datacube.ingest.content import Content, Progress, SourceVariable
 from plugins.datacube.ingest.folders import INGESTED, SCRATCH, dataset_folder
 from plugins.datacube.ingest.formats import is_source_file, open_content
 from plugins.datacube.ingest.horizontal import require_values
-from plugins.datacube.ingest.repository import MAIN, Work, exclusive, open_repository, published_plan
+from plugins.datacube.ingest.repository import MAIN, Work, exclusive, guarded, open_repository, published_plan
 from plugins.datacube.ingest.sequence import Timeline, join
+from plugins.datacube.ingest.tags import give_name, require_name, require_unused
 from plugins.datacube.ingest.write import (
     Block,
     Task,
@@ -72,7 +73,12 @@ class PublishReport:
 
 
 def publish(
-    files: Sequence[Path], definition: DatasetDefinition, data: Path, progress: Progress | None = None
+    files: Sequence[Path],
+    definition: DatasetDefinition,
+    data: Path,
+    progress: Progress | None = None,
+    *,
+    tag: str | None = None,
 ) -> PublishReport:
     """Publish NetCDF and GRIB files as one dataset, or append them to it along time.
 
@@ -87,12 +93,14 @@ def publish(
         The data folder; the dataset is ``data / "datasets" / id``.
     progress : callable, optional
         ``progress(fraction, text)`` with a fraction from 0 to 1.
+    tag : str, optional
+        A name for the new state of the dataset (`plugins.datacube.ingest.tags`).
 
     Raises
     ------
     DatasetError
-        If a file cannot be read or served right, or does not fit to the others or to what is published. Nothing that
-        readers see has changed then.
+        If a file cannot be read or served right, or does not fit to the others or to what is published, or the name
+        cannot be given. Nothing that readers see has changed then.
     BusyError
         If another process is publishing to the same dataset.
     StorageError
@@ -100,8 +108,10 @@ def publish(
     """
     if not files:
         raise DatasetError("no files to publish were given")
+    if tag is not None:
+        require_name(tag)
     folder = dataset_folder(data, definition.id)
-    return _guarded(lambda: _publish(files, folder, definition, progress or _silent))
+    return guarded(lambda: _publish(files, folder, definition, progress or _silent, tag))
 
 
 def publish_contents(
@@ -131,7 +141,7 @@ def publish_contents(
         (progress or _silent)(1.0, "published")
         return report
 
-    return _guarded(write)
+    return guarded(write)
 
 
 def ingest_file(path: Path, data: Path, progress: Progress | None = None) -> DatasetDefinition:
@@ -159,7 +169,7 @@ def ingest_file(path: Path, data: Path, progress: Progress | None = None) -> Dat
     folder = data / INGESTED / f"{dataset_id}-{digest}"
     definition = DatasetDefinition(id=dataset_id, href=str(folder / STORE))
     if not (folder / DOCUMENT).exists():
-        _guarded(lambda: _publish([path], folder, definition, progress or _silent))
+        guarded(lambda: _publish([path], folder, definition, progress or _silent))
     return definition
 
 
@@ -167,18 +177,13 @@ def _silent(_fraction: float, _text: str) -> None:
     """Report progress to nobody."""
 
 
-def _guarded[T](action: Callable[[], T]) -> T:
-    try:
-        return action()
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(f"the data folder cannot be written: {(error.strerror or 'input error').lower()}") from error
-    except icechunk.IcechunkError as error:
-        raise StorageError("the repository in the data folder is damaged or cannot be written") from error
-
-
-def _publish(files: Sequence[Path], folder: Path, definition: DatasetDefinition, progress: Progress) -> PublishReport:
+def _publish(
+    files: Sequence[Path],
+    folder: Path,
+    definition: DatasetDefinition,
+    progress: Progress,
+    tag: str | None = None,
+) -> PublishReport:
     existed = folder.exists()
     with exclusive(folder):
         try:
@@ -188,7 +193,7 @@ def _publish(files: Sequence[Path], folder: Path, definition: DatasetDefinition,
                 contents = _open_all(files, Path(scratch), lambda part, text: progress(0.3 * part, text))
                 identity = [_identity(path) for path in files]
                 report = _write(
-                    contents, identity, folder, definition, lambda part, text: progress(0.3 + 0.7 * part, text)
+                    contents, identity, folder, definition, lambda part, text: progress(0.3 + 0.7 * part, text), tag
                 )
         except DatasetError:
             if not existed:
@@ -204,15 +209,20 @@ def _write(
     folder: Path,
     definition: DatasetDefinition,
     progress: Progress,
+    tag: str | None = None,
 ) -> PublishReport:
     visible = (folder / DOCUMENT).exists()
     known = read_dataset_json(folder) if visible else None
     repository = open_repository(folder / STORE)
+    if tag is not None:
+        require_unused(repository, tag, definition.id)
     base = repository.lookup_branch(MAIN)
     digest = _digest(identity, base if visible else None)
     if not visible and published_plan(repository) == digest:
         # Everything had been written when the process ended; only the document was lacking.
         write_dataset_json(folder, definition)
+        if tag is not None:
+            give_name(repository, tag, definition.id)
         return _report(definition, repository, join(contents), contents, created=True, resumed=True, written=0)
     collection = _collection(repository, definition.id)
     timeline = join(contents, collection)
@@ -232,6 +242,8 @@ def _write(
     session = copy_blocks(work, task, planned, progress)
     work.finish(session, _message(task), {"files": [content.path.name for content in contents]})
     write_dataset_json(folder, _merged(known, definition))
+    if tag is not None:
+        give_name(repository, tag, definition.id)
     written = sum(block.nbytes for block in planned)
     created = collection is None
     return _report(definition, repository, timeline, contents, created=created, resumed=resumed, written=written)

@@ -8,7 +8,7 @@ journal tells where to go on; if the task is another one by then, the branch is 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import Any
 
 import icechunk
 
-from plugins.datacube.errors import BusyError
+from plugins.datacube.errors import BusyError, StorageError
 
 MAIN = "main"
 WORK = "publish"
@@ -42,6 +42,24 @@ def exclusive(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise BusyError(f"another process is publishing to {folder.name}: wait until it has finished") from error
         yield
+
+
+def guarded[T](action: Callable[[], T]) -> T:
+    """Do something that writes to the data folder, and say in one sentence where it cannot be written.
+
+    Raises
+    ------
+    StorageError
+        For what the file system and Icechunk raise.
+    """
+    try:
+        return action()
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"the data folder cannot be written: {(error.strerror or 'input error').lower()}") from error
+    except icechunk.IcechunkError as error:
+        raise StorageError("the repository in the data folder is damaged or cannot be written") from error
 
 
 def open_repository(path: Path) -> icechunk.Repository:
