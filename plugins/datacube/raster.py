@@ -157,4 +157,4 @@ def _nearest(line: NDArray[np.float64], values: NDArray[np.float64], *, circular
     if circular:
         values = values + 360.0 * np.rint((line.mean() - values) / 360.0)
     step = (line[-1] - line[0]) / (line.size - 1) if line.size > 1 else 1.0
-    return np.clip(np.rint((values - line[0]) / (step or 1.0)), 0, line.size - 1).astype(np.intp)
+    return np.asarray(np.clip(np.rint((values - line[0]) / (step or 1.0)), 0, line.size - 1), np.intp)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,13 @@ class ProcessContext:
     published: Path | None = None
     """Folder of the published datasets."""
     limits: Limits = field(default=ASYNC_LIMITS)
+    snapshot: str | None = None
+    """State of the data that the job was estimated on, where its store keeps states; None for as they are now."""
+
+    def at(self, snapshot: str) -> ProcessContext:
+        """Return the context of a job that reads the state it was estimated on."""
+        return replace(self, snapshot=snapshot)
 
     def library(self) -> Library:
         """Return the datasets; nothing is opened yet."""
-        return Library(self.definitions, self.published)
+        return Library(self.definitions, self.published, at=self.snapshot)

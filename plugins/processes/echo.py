@@ -22,8 +22,8 @@ from plugins.processes.process import Prepared
 from plugins.processes.schemas import BBOX, bbox_values
 from plugins.processes.validation import validate_inputs
 
-MAX_PAUSE: Final = 60
-"""Seconds."""
+MAX_PAUSE: Final = 10
+"""Seconds: enough to find a job running, and no synchronous request holds a thread for longer."""
 _STEP: Final = 0.1
 """Seconds between two looks at whether the work is still wanted."""
 

@@ -77,6 +77,54 @@ class SubsetProcessor(_Processor):
     process_id = "subset"
 
 
+class TemporalAggregationProcessor(_Processor):
+    """The process ``temporal-aggregation`` for pygeoapi."""
+
+    process_id = "temporal-aggregation"
+
+
+class ClimatologyProcessor(_Processor):
+    """The process ``climatology`` for pygeoapi."""
+
+    process_id = "climatology"
+
+
+class AnomalyProcessor(_Processor):
+    """The process ``anomaly`` for pygeoapi."""
+
+    process_id = "anomaly"
+
+
+class ZonalStatisticsProcessor(_Processor):
+    """The process ``zonal-statistics`` for pygeoapi."""
+
+    process_id = "zonal-statistics"
+
+
+class PercentilesProcessor(_Processor):
+    """The process ``percentiles`` for pygeoapi."""
+
+    process_id = "percentiles"
+
+
+class ExceedanceProcessor(_Processor):
+    """The process ``exceedance`` for pygeoapi."""
+
+    process_id = "exceedance"
+
+
+class EnsembleStatisticsProcessor(_Processor):
+    """The process ``ensemble-statistics`` for pygeoapi."""
+
+    process_id = "ensemble-statistics"
+
+
+class TrendProcessor(_Processor):
+    """The process ``trend`` for pygeoapi."""
+
+    process_id = "trend"
+
+
 class EchoProcessor(_Processor):
     """The process ``echo`` for pygeoapi."""
 

@@ -12,7 +12,18 @@ from plugins.datacube.library import Library
 from plugins.datacube.limits import Limits
 from plugins.jobs.child import Report
 from plugins.jobs.job import Outcome
-from plugins.processes import echo, subset
+from plugins.processes import (
+    anomaly,
+    climatology,
+    echo,
+    ensemble_statistics,
+    exceedance,
+    percentiles,
+    subset,
+    temporal_aggregation,
+    trend,
+    zonal_statistics,
+)
 from plugins.processes.context import ProcessContext
 from plugins.processes.process import Prepared, Process
 
@@ -36,6 +47,14 @@ PROCESSES: Final[Mapping[str, Process]] = MappingProxyType(
                 subset.prepare,
                 subset.run,
             ),
+            temporal_aggregation.PROCESS,
+            climatology.PROCESS,
+            anomaly.PROCESS,
+            zonal_statistics.PROCESS,
+            percentiles.PROCESS,
+            exceedance.PROCESS,
+            ensemble_statistics.PROCESS,
+            trend.PROCESS,
             Process(
                 echo.DESCRIPTION,
                 "plugins.processes.processors.EchoProcessor",

@@ -16,10 +16,13 @@ from plugins.datacube.definition import ID_PATTERN
 from plugins.datacube.distance import LENGTH_UNITS
 from plugins.datacube.errors import InvalidQueryError, UnknownError
 from plugins.datacube.instances import find_instance
+from plugins.datacube.layouts import cheapest, choose
 from plugins.datacube.library import Library, OpenDatacube
 from plugins.datacube.limits import Limits, admit
+from plugins.datacube.located import LocatedPlan, locate, plan_located
+from plugins.datacube.locations import chosen
 from plugins.datacube.parse import OTHER_PARAMETERS, parse_query
-from plugins.datacube.plan import ReadPlan, plan_query
+from plugins.datacube.plan import ReadPlan
 from plugins.datacube.query import QUERY_TYPES
 from plugins.datacube.read import read
 from plugins.datacube.reference import names_longitude_latitude
@@ -34,6 +37,9 @@ DEFAULT_FORMAT: Final = "NetCDF"
 READING_SHARE: Final = 0.8
 """Of the progress of a job; the rest is writing."""
 MAX_TEXT: Final = 256 * 1024
+LOCATIONS: Final = "locations"
+"""The query for named places (OGC 19-086r6, clause 8.2.8), beside those of `QUERY_TYPES`."""
+LOCATION_ID: Final = "locationId"
 UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 """What does not stand in the name of a file."""
 
@@ -79,8 +85,8 @@ DESCRIPTION: Final[Mapping[str, Any]] = {
         },
         "instance": {
             "title": "Instance",
-            "description": "A forecast run of the collection (2024-06-03T00:00:00Z), a state of its data (the name of a "
-            "version, or a snapshot), or 'latest'; without it the collection as it is now.",
+            "description": "A forecast run of the collection (2024-06-03T00:00:00Z), a state of its data (the name of "
+            "a version, or a snapshot), or 'latest'; without it the collection as it is now.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 128},
             "minOccurs": 0,
             "maxOccurs": 1,
@@ -88,9 +94,23 @@ DESCRIPTION: Final[Mapping[str, Any]] = {
         "query": {
             "title": "Query type",
             "description": "position: values at points; radius: cells within a distance of a point; area: cells in a "
-            "polygon; cube: cells in a box; trajectory: cells along a path; corridor: cells beside a path.",
-            "schema": {"type": "string", "enum": list(QUERY_TYPES)},
+            "polygon; cube: cells in a box; trajectory: cells along a path; corridor: cells beside a path; "
+            "locations: values at named places.",
+            "schema": {"type": "string", "enum": [*QUERY_TYPES, LOCATIONS]},
             "minOccurs": 1,
+            "maxOccurs": 1,
+        },
+        LOCATION_ID: {
+            "title": "Locations",
+            "description": "For locations: identifiers of named places of the collection, as text with commas between, "
+            "or as array.",
+            "schema": {
+                "oneOf": [
+                    {"type": "string", "maxLength": MAX_TEXT},
+                    {"type": "array", "items": {"type": "string", "maxLength": 128}, "minItems": 1},
+                ]
+            },
+            "minOccurs": 0,
             "maxOccurs": 1,
         },
         "coords": {
@@ -260,6 +280,8 @@ def run(
     cancel = cancel or Cancel()
     report(0.0, "reading")
     coverages = read(opened, plan, cancel, lambda fraction: report(READING_SHARE * fraction, "reading"))
+    if isinstance(plan, LocatedPlan):
+        coverages = plan.named(coverages)
     report(READING_SHARE, "writing")
     path = workdir / f"result.{written_as.extension}"
     with path.open("wb") as file:
@@ -281,8 +303,21 @@ def _plan(inputs: Mapping[str, Any], library: Library) -> tuple[OpenDatacube, Re
             opened = find_instance(opened, inputs["instance"]).opened
         except UnknownError as error:
             raise InvalidQueryError("instance", error.detail) from error
+    if inputs["query"] == LOCATIONS:
+        return _of_locations(inputs, opened)
+    if LOCATION_ID in inputs:
+        raise InvalidQueryError(LOCATION_ID, f"{LOCATION_ID} belongs to the query {LOCATIONS!r}")
     query = parse_query(inputs["query"], edr_parameters(inputs), opened.cube)
-    return opened, plan_query(opened.cube, query)
+    return choose(opened, query)
+
+
+def _of_locations(inputs: Mapping[str, Any], opened: OpenDatacube) -> tuple[OpenDatacube, ReadPlan]:
+    try:
+        wanted = chosen(opened, _text(inputs.get(LOCATION_ID, "")))
+    except UnknownError as error:
+        raise InvalidQueryError(LOCATION_ID, error.detail) from error
+    asked = locate(wanted, edr_parameters(inputs), opened.cube)
+    return cheapest(opened, plan_located(opened.cube, asked))
 
 
 def edr_parameters(inputs: Mapping[str, Any]) -> dict[str, str]:
@@ -300,7 +335,7 @@ def edr_parameters(inputs: Mapping[str, Any]) -> dict[str, str]:
     """
     raw: dict[str, str] = {}
     for name, value in inputs.items():
-        if name in ("collection", "instance", "query", "format", "dimensions"):
+        if name in ("collection", "instance", "query", LOCATION_ID, "format", "dimensions"):
             continue
         if name == "bbox" and not isinstance(value, str):
             raw["bbox"] = _text(bbox_values("bbox", value))

@@ -76,7 +76,7 @@ def test_echo_gives_back_what_it_got(context, tmp_path, library):
     assert next(iter(echo.DESCRIPTION["inputs"])) == "echo"
 
 
-@pytest.mark.parametrize("inputs", [{"pause": 61}, {"pause": "5"}, {"array": [1.5]}, {"invalid-execute-request": 1}])
+@pytest.mark.parametrize("inputs", [{"pause": 11}, {"pause": "5"}, {"array": [1.5]}, {"invalid-execute-request": 1}])
 def test_echo_refuses_what_it_does_not_describe(context, library, inputs):
     with pytest.raises(InvalidQueryError) as caught:
         prepare("echo", inputs, library, context.limits)

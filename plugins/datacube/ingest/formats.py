@@ -19,7 +19,7 @@ def is_source_file(path: Path) -> bool:
     if not path.is_file():
         return False
     start = _start(path)
-    return start.startswith(netcdf.MAGIC) or GRIB_MAGIC in start
+    return start.startswith(netcdf.MAGIC) or _has_message(start)
 
 
 def open_content(path: Path, scratch: Path, progress: Callable[[float], None]) -> Content:
@@ -48,9 +48,19 @@ def open_content(path: Path, scratch: Path, progress: Callable[[float], None]) -
     start = _start(path)
     if start.startswith(netcdf.MAGIC):
         return netcdf.open_netcdf(path)
-    if GRIB_MAGIC in start:
+    if _has_message(start):
         return grib.open_grib(path, scratch, progress)
     raise DatasetError(f"{path.name} is neither a NetCDF nor a GRIB file")
+
+
+def _has_message(start: bytes) -> bool:
+    """Whether a GRIB message of edition 1 or 2 begins there; the four letters alone may stand in any text."""
+    place = start.find(GRIB_MAGIC)
+    while place >= 0:
+        if start[place + 7 : place + 8] in (b"\x01", b"\x02"):
+            return True
+        place = start.find(GRIB_MAGIC, place + 1)
+    return False
 
 
 def _start(path: Path) -> bytes:
