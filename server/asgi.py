@@ -1,7 +1,10 @@
 """How does an HTTP request become a call of an API function, and its response bytes on the wire?
 
-Everything that is about HTTP and not about the standards stands here: threads, streaming, the client that goes away,
-bodies that are too large, errors as problem documents, HTML for browsers.
+Everything that is about HTTP and not about the standards stands here: threads, streaming, compression, ranges, the
+client that goes away, bodies that are too large, errors as problem documents, HTML for browsers.
+
+A response that says ``Accept-Ranges: bytes`` is a file in which its readers seek: it is made whole, sent with its
+length, and kept for the ranges that follow, under its strong entity tag.
 """
 
 from __future__ import annotations
@@ -9,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -21,12 +25,17 @@ from starlette.responses import Response, StreamingResponse
 
 from catalog.links import FrontUrls
 from plugins.datacube.cancel import Cancel
-from plugins.datacube.errors import InvalidQueryError, IsoplethError
+from plugins.datacube.errors import InvalidQueryError, IsoplethError, NoDataError
+from server.bodies import Body, BodyCache
+from server.byte_ranges import UnsatisfiableError, byte_range, still_meant
+from server.encodings import MINIMUM, STREAMED, CompressedBlocks, accepted, compressed, compressed_once, compressible
 from server.ogc.messages import OgcRequest, OgcResponse
 from server.pages.render import HEADERS
 from server.problems import problem_for
 
 DISCONNECT_POLL_SECONDS = 0.25
+NOT_OF_THE_PAGE: Final = frozenset({"content-type", "content-disposition", "content-crs", "etag"})
+"""Headers of an answer that say nothing of the page about it."""
 
 type ApiFunction = Callable[..., OgcResponse]
 type Renderer = Callable[[OgcRequest, OgcResponse], str]
@@ -51,9 +60,13 @@ class Transport:
     """A JSON response as an HTML page, for browsers."""
     body_limit: int
     """Bytes of a request's body."""
+    show: Renderer | None = None
+    """An answer with data as an HTML page, for browsers; it is given the headers of the answer, not the data."""
+    bodies: BodyCache = field(default_factory=BodyCache)
+    """The files that were made for recent answers."""
 
     def endpoint(
-        self, function: ApiFunction, *, reads_data: bool = False, html: bool = True
+        self, function: ApiFunction, *, reads_data: bool = False, html: bool = True, data_page: bool = False
     ) -> Callable[[Request], Awaitable[Response]]:
         """Return a Starlette endpoint for an API function.
 
@@ -65,42 +78,75 @@ class Transport:
             Whether it belongs to the data threads, and is cancelled when the client goes away.
         html : bool
             Whether a browser gets the JSON answer as a page.
+        data_page : bool
+            Whether a browser gets a page about the answer, which then asks for the data itself.
         """
         limiter = self.data if reads_data else self.metadata
 
         async def endpoint(request: Request) -> Response:
             cancel = Cancel()
-            wants_html = html and _prefers_html(request)
+            as_page = data_page and self.show is not None and request.method in ("GET", "HEAD")
+            wants_html = (html or as_page) and _prefers_html(request)
             try:
                 message = await self._message(request, cancel)
+                call: ApiFunction = partial(function, **request.path_params)
                 if wants_html:
                     message = _as_json(message)
-                work = partial(function, message, **request.path_params)
+                    call = partial(_headers_alone, call) if as_page else call
+                elif reads_data:
+                    call = partial(self._file, call)
+                work = partial(call, message)
                 if reads_data:
                     response = await _run_watched(request, cancel, work, limiter)
                 else:
                     response = await anyio.to_thread.run_sync(work, limiter=limiter)
                 if wants_html:
-                    return await self._page(message, response)
+                    return await self._page(request, message, response, as_page=as_page)
             except ClientDisconnect:
                 return Response(status_code=499)
             except Exception as error:  # noqa: BLE001 - the one place where every error becomes a problem document
                 problem = _problem(request, error)
+                if wants_html and as_page and isinstance(error, NoDataError):
+                    problem = _nothing_there(request, error)
                 if not wants_html:
                     return await self._send(request, problem, limiter, cancel)
                 shown = OgcRequest("GET", request.url.path, {}, self.urls)
-                return await self._page(shown, problem)
+                return await self._page(request, shown, problem)
             return await self._send(request, response, limiter, cancel)
 
         return endpoint
 
-    async def _page(self, message: OgcRequest, response: OgcResponse) -> Response:
-        """Send a JSON document as a page; what has no body (204, 304) as it is."""
-        if not isinstance(response.body, bytes) or not response.body:
+    async def _page(
+        self, request: Request, message: OgcRequest, response: OgcResponse, *, as_page: bool = False
+    ) -> Response:
+        """Send a JSON document, or an answer with data, as a page; what has no body (204, 304) as it is."""
+        render = self.show if as_page and self.show is not None and response.status == 200 else self.render
+        if render is self.render and (not isinstance(response.body, bytes) or not response.body):
             return Response(b"", response.status, dict(response.headers))
-        page = await anyio.to_thread.run_sync(self.render, message, response, limiter=self.metadata)
-        kept = {k: v for k, v in response.headers.items() if k.lower() not in ("content-type", "etag")}
-        return Response(page, response.status, {**kept, **HEADERS, "Vary": "Accept"})
+        page = await anyio.to_thread.run_sync(render, message, response, limiter=self.metadata)
+        kept = {k: v for k, v in response.headers.items() if k.lower() not in NOT_OF_THE_PAGE}
+        sent = OgcResponse(response.status, {**kept, **HEADERS, "Vary": "Accept"}, page.encode())
+        return await self._send(request, sent, self.metadata, message.cancel)
+
+    def _file(self, call: ApiFunction, message: OgcRequest) -> OgcResponse:
+        """Answer by an API function, and a file or a part of it from what has been made of it before."""
+        header = message.headers.get("range") if message.method == "GET" else None
+        if header is not None or message.method == "HEAD":
+            # What it would be costs no reading, and says whether it is here already.
+            asked = call(replace(message, method="HEAD"))
+            if not _is_file(asked):
+                return asked if message.method == "HEAD" else call(message)
+            etag = asked.headers["ETag"]
+            body = self.bodies.get_or_make(etag, lambda: _made(call, message))
+        else:
+            asked = call(message)
+            if not _is_file(asked):
+                return asked
+            etag = asked.headers["ETag"]
+            body = Body(asked.body)
+            self.bodies.put(etag, body)
+        wanted = header if still_meant(message.headers.get("if-range"), etag) else None
+        return _part(asked, body, wanted, kept=body.size <= self.bodies.capacity)
 
     async def _message(self, request: Request, cancel: Cancel) -> OgcRequest:
         query: dict[str, list[str]] = {}
@@ -131,16 +177,77 @@ class Transport:
         self, request: Request, response: OgcResponse, limiter: anyio.CapacityLimiter, cancel: Cancel
     ) -> Response:
         headers = dict(response.headers)
+        text = compressible(headers.get("Content-Type", "")) and "Content-Encoding" not in headers
+        if text or response.status == HTTPStatus.NOT_MODIFIED:
+            headers["Vary"] = ", ".join(filter(None, (headers.get("Vary"), "Accept-Encoding")))
         if request.method == "HEAD":
             if not isinstance(response.body, bytes):
                 _close(response.body)
             head = Response(b"", response.status, headers)
-            # The length of an answer that was not made is not known, and certainly not nought.
-            del head.headers["Content-Length"]
+            if "Content-Length" not in headers:
+                # The length of an answer that was not made is not known, and certainly not nought.
+                del head.headers["Content-Length"]
             return head
-        if isinstance(response.body, bytes):
-            return Response(response.body, response.status, headers)
-        return StreamingResponse(_stream(response.body, limiter, cancel), response.status, headers)
+        # While others wait for a thread, none is spent on compressing what is read from data.
+        busy = limiter is self.data and limiter.statistics().tasks_waiting > 0
+        wanted = request.headers.get("accept-encoding", "") if text and not busy else ""
+        body = response.body
+        if isinstance(body, bytes):
+            coding = accepted(wanted) if len(body) > MINIMUM else None
+            if coding is not None:
+                headers["Content-Encoding"] = coding
+                # The same documents are sent again and again; two answers with data are hardly ever the same.
+                pack = compressed if limiter is self.data else compressed_once
+                body = await anyio.to_thread.run_sync(pack, body, coding, limiter=limiter)
+            return Response(body, response.status, headers)
+        coding = accepted(wanted, STREAMED)
+        if coding is not None:
+            headers["Content-Encoding"] = coding
+            body = CompressedBlocks(body, coding)
+        return StreamingResponse(_stream(body, limiter, cancel), response.status, headers)
+
+
+def _headers_alone(call: ApiFunction, message: OgcRequest) -> OgcResponse:
+    """Return what an answer as CoverageJSON would be, without reading data."""
+    headers = {name: text for name, text in message.headers.items() if name != "if-none-match"}
+    query = {**message.query, "f": ["CoverageJSON"]}
+    asked = replace(message, method="HEAD", query=query, headers=headers)
+    found = call(asked)
+    # What is refused is refused without reading, and only an answer to a GET says why.
+    return found if found.status == HTTPStatus.OK else call(replace(asked, method="GET"))
+
+
+def _is_file(response: OgcResponse) -> bool:
+    return response.status == HTTPStatus.OK and response.headers.get("Accept-Ranges") == "bytes"
+
+
+def _made(call: ApiFunction, message: OgcRequest) -> Body:
+    """Return the whole body of a response that is a file."""
+    headers = {name: text for name, text in message.headers.items() if name != "if-none-match"}
+    return Body(call(replace(message, method="GET", headers=headers)).body)
+
+
+def _part(response: OgcResponse, body: Body, header: str | None, *, kept: bool) -> OgcResponse:
+    """Return a file, or the range of it that a Range header asks for.
+
+    A file that is too large to be kept is sent whole: each range would make it anew.
+    """
+    headers = {**response.headers, "Accept-Ranges": "bytes" if kept else "none", "Content-Length": str(body.size)}
+    try:
+        span = byte_range(header if kept else None, body.size)
+    except UnsatisfiableError:
+        return OgcResponse(416, {"Content-Range": f"bytes */{body.size}", "Accept-Ranges": "bytes"})
+    if span is None:
+        return OgcResponse(200, headers, body.parts(0, body.size))
+    start, stop = span
+    headers |= {"Content-Range": f"bytes {start}-{stop - 1}/{body.size}", "Content-Length": str(stop - start)}
+    return OgcResponse(206, headers, body.parts(start, stop))
+
+
+def _nothing_there(request: Request, error: NoDataError) -> OgcResponse:
+    """Return a 204 as a page can show it: a browser that gets no content stays where it is, and says nothing."""
+    said = {"type": "about:blank", "title": "No data", "status": 404, "instance": request.url.path}
+    return OgcResponse(404, {"Cache-Control": "no-cache"}, orjson.dumps({**said, "detail": error.detail}))
 
 
 def _problem(request: Request, error: Exception) -> OgcResponse:

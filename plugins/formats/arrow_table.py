@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from plugins.datacube import calendar as cf_calendar
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.coverage import Coverage, Values
-from plugins.datacube.datacube import Datacube
 from plugins.datacube.errors import NoDataError
 from plugins.formats.cf_values import storable
 from plugins.formats.csv_text import axis_columns, coordinates
@@ -150,7 +149,7 @@ def _schema(coverages: Sequence[Coverage], columns: Mapping[Identity, str]) -> p
             "cell_methods": parameter.cell_methods,
         }
         fields.append(pa.field(name, _values_type(several), metadata=_present(said)))
-    return pa.schema(fields, metadata=_about(coverages[0].cube))
+    return pa.schema(fields, metadata=_about(coverages[0]))
 
 
 def _axis_field(name: str, axes: Sequence[Axis]) -> pa.Field:
@@ -207,15 +206,17 @@ def _values(values: Values, kind: pa.DataType) -> pa.Array:
     return pa.array(plain, kind, mask=missing if missing.any() else None)
 
 
-def _about(cube: Datacube) -> dict[str, str]:
+def _about(coverage: Coverage) -> dict[str, str]:
+    cube = coverage.cube
     return _present(
         {
             "title": cube.title,
             "collection": cube.id,
             "license": cube.definition.licence_url or cube.definition.licence,
             "attribution": cube.definition.attribution,
-            "crs": cube.grid.crs,
+            "crs": coverage.reference[0],
             "isopleth_snapshot": cube.snapshot,
+            "isopleth_interpolation": str(coverage.interpolation),
         }
     )
 

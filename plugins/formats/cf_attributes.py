@@ -13,7 +13,8 @@ from pyproj.exceptions import CRSError
 
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.calendar import MICROSECONDS
-from plugins.datacube.datacube import Datacube, Grid, Parameter
+from plugins.datacube.coverage import Coverage
+from plugins.datacube.datacube import Parameter
 
 CONVENTIONS: Final = "CF-1.11"
 _GEOGRAPHIC: Final = {
@@ -23,6 +24,10 @@ _GEOGRAPHIC: Final = {
 _PROJECTED: Final = {
     AxisKind.X: {"standard_name": "projection_x_coordinate", "units": "m"},
     AxisKind.Y: {"standard_name": "projection_y_coordinate", "units": "m"},
+}
+_ROTATED: Final = {
+    AxisKind.X: {"standard_name": "grid_longitude", "units": "degrees"},
+    AxisKind.Y: {"standard_name": "grid_latitude", "units": "degrees"},
 }
 _FLAGS: Final = ("flag_values", "flag_masks")
 _TEXTS: Final = ("flag_meanings", "comment", "references")
@@ -56,16 +61,21 @@ def encode_times(times: NDArray[Any], bounds: NDArray[Any] | None) -> tuple[NDAr
     return (np.asarray(times, np.int64) // size).astype(dtype), shrunk, f"{unit}s since 1970-01-01 00:00:00"
 
 
-def axis_attributes(axis: Axis, grid: Grid) -> dict[str, Any]:
+def axis_attributes(axis: Axis, coverage: Coverage) -> dict[str, Any]:
     """Return the attributes of a coordinate variable, without those of time units and of bounds.
 
-    For x and y the standard name and the unit follow the grid, in which the answer's x and y are given.
+    For x and y the standard name and the unit follow the CRS of the answer: longitude and latitude, ``grid_longitude``
+    and ``grid_latitude`` of a rotated pole (CF 5.6), or coordinates of a projection.
     """
     attributes: dict[str, Any] = {}
     if axis.kind in (AxisKind.X, AxisKind.Y):
-        attributes |= (_GEOGRAPHIC if grid.geographic else _PROJECTED)[axis.kind]
-        if not grid.geographic:
-            attributes |= _present(standard_name=axis.standard_name, units=axis.units)
+        _, wkt, geographic = coverage.reference
+        attributes |= (_GEOGRAPHIC if geographic else _PROJECTED)[axis.kind]
+        if not geographic:
+            if _grid_mapping(wkt, geographic).get("grid_mapping_name") == "rotated_latitude_longitude":
+                attributes |= _ROTATED[axis.kind]
+            if axis.standard_name not in ("longitude", "latitude"):
+                attributes |= _present(standard_name=axis.standard_name, units=axis.units)
     elif axis.kind is AxisKind.T:
         attributes["standard_name"] = axis.standard_name or "time"
     else:
@@ -99,13 +109,15 @@ def parameter_attributes(described: Parameter, dtype: np.dtype[Any]) -> dict[str
     return attributes
 
 
-def grid_mapping(grid: Grid) -> dict[str, Any]:
+def grid_mapping(coverage: Coverage) -> dict[str, Any]:
     """Return the attributes of the grid mapping variable (CF 5.6): QGIS finds no CRS without it."""
-    return dict(_grid_mapping(grid.crs_wkt, grid.geographic))
+    _, wkt, geographic = coverage.reference
+    return dict(_grid_mapping(wkt, geographic))
 
 
-def global_attributes(cube: Datacube) -> dict[str, Any]:
+def global_attributes(coverage: Coverage) -> dict[str, Any]:
     """Return the attributes of the dataset; nothing in them depends on when or where the answer is made."""
+    cube = coverage.cube
     attributes: dict[str, Any] = {"Conventions": CONVENTIONS}
     attributes |= _present(
         title=cube.title,
@@ -114,6 +126,7 @@ def global_attributes(cube: Datacube) -> dict[str, Any]:
         license=cube.definition.licence_url or cube.definition.licence,
         acknowledgement=cube.definition.attribution,
         isopleth_snapshot=cube.snapshot,
+        isopleth_interpolation=str(coverage.interpolation),
     )
     for name in _FROM_STORE:
         attributes |= _text(cube.attributes, name)

@@ -6,6 +6,7 @@ NetCDF and Zarr share this model (CF 1.11). The coverages of one answer become o
 - a grid keeps all its axes as dimensions; at a point, an axis of one value is a scalar coordinate (CF 5.7);
 - several points with the same other axes are the stations of one discrete sampling geometry (CF 9, the orthogonal
   representation of appendix H), with ``station`` as the first dimension;
+- cells that lie in no rows and columns (HEALPix, unstructured) are the stations of such a geometry, too;
 - paths of equal parameters lie one after the other in one dimension ``obs``, and ``row_size`` says how long each is
   (CF 9.3.3, contiguous ragged array); the value of each custom axis (a member) stands beside it.
 """
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.coverage import Coverage, Values
-from plugins.datacube.datacube import Datacube, Parameter
+from plugins.datacube.datacube import Parameter
 from plugins.datacube.errors import NoDataError
 from plugins.formats.cf_attributes import (
     axis_attributes,
@@ -31,7 +32,7 @@ from plugins.formats.cf_attributes import (
     parameter_attributes,
 )
 from plugins.formats.cf_values import fill_missing, storable
-from plugins.formats.domains import is_dimension, is_point, path_of, split
+from plugins.formats.domains import is_dimension, is_point, is_timed, path_of, split
 
 STATION: Final = "station"
 TRAJECTORY: Final = "trajectory"
@@ -74,7 +75,7 @@ def build(coverages: Sequence[Coverage]) -> CfDataset:
     """
     if not coverages:
         raise NoDataError("the query selects no value")
-    builder = _Builder(coverages[0].cube, {name for coverage in coverages for name in coverage.parameters})
+    builder = _Builder(coverages[0], {name for coverage in coverages for name in coverage.parameters})
     stations = _stations(coverages)
     if stations:
         builder.add_stations(stations)
@@ -82,7 +83,10 @@ def build(coverages: Sequence[Coverage]) -> CfDataset:
         for coverage in coverages:
             if path_of(coverage) is None:
                 builder.add(coverage)
-        for alike in _paths(coverages):
+        cells = _cells(coverages)
+        for coverage in cells:
+            builder.add_cells(coverage)
+        for alike in _paths([each for each in coverages if not any(each is cell for cell in cells)]):
             builder.add_paths(alike)
     return builder.finish()
 
@@ -101,6 +105,25 @@ def _stations(coverages: Sequence[Coverage]) -> list[list[Coverage]]:
         for other in stations
     )
     return stations if len(stations) > 1 and alike else []
+
+
+def _cells(coverages: Sequence[Coverage]) -> list[Coverage]:
+    """Return the coverages at places that no one visits at times of their own.
+
+    Several lines in data without times are none of these: they are paths, one after the other.
+    """
+    untimed = [(path, each) for each in coverages if (path := path_of(each)) is not None and not is_timed(path)]
+    alone = all(_same_places(path, untimed[0][0]) for path, _ in untimed)
+    beside = (AxisKind.T, AxisKind.Z)
+    return [each for _, each in untimed if alone or any(axis.kind in beside for axis in each.axes)]
+
+
+def _same_places(one: Axis, other: Axis) -> bool:
+    """Return whether two composite axes hold the same places in the same order."""
+    return one is other or (
+        len(one.components) == len(other.components)
+        and all(same_axis(a, b) for a, b in zip(one.components, other.components, strict=True))
+    )
 
 
 def _paths(coverages: Sequence[Coverage]) -> list[list[Coverage]]:
@@ -141,13 +164,16 @@ def same_axis(one: Axis, other: Axis) -> bool:
 class _Builder:
     """Collects variables under names that are used once."""
 
-    cube: Datacube
+    first: Coverage
+    """Of all coverages, which share a dataset and the CRS of their x and y."""
     reserved: set[str]
     """Parameter names: a coordinate never takes one."""
     dims: dict[str, int] = field(default_factory=dict)
     variables: list[CfVariable] = field(default_factory=list)
     placed: list[tuple[Axis, bool, str]] = field(default_factory=list)
     """Axes already written: the axis, whether as a dimension, and its name in the dataset."""
+    cells: list[tuple[Axis, str, list[str]]] = field(default_factory=list)
+    """Composite axes already written: the axis, its dimension, and the names of its coordinates."""
     taken: set[str] = field(default_factory=set)
     mapping: str = ""
     bounds_dim: str = ""
@@ -158,6 +184,7 @@ class _Builder:
         dims, scalars = self._place(coverage, coverage.axes)
         if is_point(coverage):
             self._feature(coverage, many=False)
+            scalars += self._asked((), [coverage])
         shape = tuple(self.dims[dim] for dim in dims)
         for name, described in coverage.parameters.items():
             self._data(name, described, dims, coverage.ranges[name].reshape(shape), scalars)
@@ -170,6 +197,7 @@ class _Builder:
         for kind in _HORIZONTAL:
             axes = [next(axis for axis in of_point[0].axes if axis.kind is kind) for of_point in stations]
             places[kind] = self._places(axes, station)
+        auxiliary = [*places.values(), *self._asked((station,), [of_point[0] for of_point in stations])]
         for of_parameters in zip(*stations, strict=True):
             first = of_parameters[0]
             others, scalars = self._place(first, [axis for axis in first.axes if axis.kind not in places])
@@ -179,12 +207,27 @@ class _Builder:
             for name, described in first.parameters.items():
                 stacked = np.ma.stack if any(np.ma.isMA(c.ranges[name]) for c in of_parameters) else np.stack
                 values = stacked([coverage.ranges[name] for coverage in of_parameters])
-                self._data(name, described, dims, values.reshape(shape), [*places.values(), *scalars])
-        role = {"timeSeries": "timeseries_id", "timeSeriesProfile": "timeseries_id", "profile": "profile_id"}
-        number = {"long_name": "number of the point in the query"}
-        if self.feature in role:
-            number["cf_role"] = role[self.feature]
-        self.variables.append(CfVariable(station, (station,), np.arange(len(stations), dtype=np.int32), number))
+                self._data(name, described, dims, values.reshape(shape), [*auxiliary, *scalars])
+        self._numbers(station, "number of the point in the query")
+
+    def add_cells(self, coverage: Coverage) -> None:
+        """Write cells that lie in no rows and columns, with the cell as first dimension."""
+        composite = coverage.axes[-1]
+        known = next((each for each in self.cells if _same_places(each[0], composite)), None)
+        others, scalars = self._place(coverage, coverage.axes[:-1])
+        self._feature(coverage, many=True)
+        if known is None:
+            station = self._unique(STATION)
+            self.dims[station] = composite.size
+            known = (composite, station, [self._places([component], station) for component in composite.components])
+            self.cells.append(known)
+            self._numbers(station, "number of the cell in the answer")
+        _, station, places = known
+        dims = (station, *others)
+        shape = tuple(self.dims[dim] for dim in dims)
+        for name, described in coverage.parameters.items():
+            values = np.moveaxis(coverage.ranges[name], -1, 0).reshape(shape)
+            self._data(name, described, dims, values, [*places, *scalars])
 
     def add_paths(self, coverages: Sequence[Coverage]) -> None:
         """Write paths of equal parameters and coordinates one after the other, one for each value of a custom axis."""
@@ -201,7 +244,7 @@ class _Builder:
         for axis in coverages[0].axes:
             if axis.kind is AxisKind.CUSTOM:
                 values = storable(np.array([piece.dimensions[axis.name] for piece in pieces]))
-                attributes = axis_attributes(axis, self.cube.grid)
+                attributes = axis_attributes(axis, self.first)
                 self.variables.append(CfVariable(self._unique(axis.name), (trajectory,), values, attributes))
         timed = any(axis.kind is AxisKind.T for axis in paths[0].components)
         feature = TRAJECTORY if timed else "point"
@@ -214,7 +257,7 @@ class _Builder:
     def finish(self) -> CfDataset:
         """Return the dataset: coordinates first, then the parameters."""
         self._grid_mapping()
-        attributes = global_attributes(self.cube)
+        attributes = global_attributes(self.first)
         if self.feature:
             attributes["featureType"] = self.feature
         ordered = sorted(self.variables, key=lambda variable: variable.data)
@@ -243,14 +286,14 @@ class _Builder:
         if as_dim:
             self.dims[name] = axis.size
         dims = (name,) if as_dim else ()
-        attributes = axis_attributes(axis, self.cube.grid)
+        attributes = axis_attributes(axis, self.first)
         self._coordinate(name, dims, axis, attributes, axis.values if as_dim else axis.values[0], axis.bounds)
         return name
 
     def _places(self, axes: list[Axis], station: str) -> str:
         """Write the coordinates of several places as one variable along a dimension, and return its name."""
         name = self._unique(axes[0].name)
-        attributes = axis_attributes(axes[0], self.cube.grid)
+        attributes = axis_attributes(axes[0], self.first)
         values = np.concatenate([axis.values for axis in axes])
         known = [axis.bounds for axis in axes if axis.bounds is not None]
         bounds = np.concatenate(known) if len(known) == len(axes) else None
@@ -277,7 +320,7 @@ class _Builder:
     def _feature(self, coverage: Coverage, *, many: bool) -> None:
         """Note the discrete sampling geometry of a point's coverage (CF 9.1): one per file, or none."""
         others = (axis for axis in coverage.axes if axis.kind not in _HORIZONTAL)
-        several = {axis.kind for axis in others if is_dimension(coverage, axis)}
+        several = {axis.kind for axis in others if is_dimension(coverage, axis)} - {AxisKind.COMPOSITE}
         feature = {
             frozenset({AxisKind.T}): "timeSeries",
             frozenset({AxisKind.Z}): "profile",
@@ -285,6 +328,37 @@ class _Builder:
             frozenset(): "point" if many else "",
         }.get(frozenset(several), "")
         self.feature = feature if self.feature in (None, feature) else ""
+
+    def _numbers(self, dim: str, meaning: str) -> None:
+        """Write the numbers of the places along a dimension, by which CF tells them apart."""
+        role = {"timeSeries": "timeseries_id", "timeSeriesProfile": "timeseries_id", "profile": "profile_id"}
+        number = {"long_name": meaning}
+        if self.feature in role:
+            number["cf_role"] = role[self.feature]
+        self.variables.append(CfVariable(dim, (dim,), np.arange(self.dims[dim], dtype=np.int32), number))
+
+    def _asked(self, dims: tuple[str, ...], points: Sequence[Coverage]) -> list[str]:
+        """Write the locations that were asked for, and how far the cells lie from there; return the names."""
+        names = []
+        locations = [point.place for point in points if point.place is not None]
+        if len(locations) == len(points):
+            role = (
+                {} if dims or self.feature not in ("timeSeries", "timeSeriesProfile") else {"cf_role": "timeseries_id"}
+            )
+            for name, texts, said in (
+                ("station_id", [place.id for place in locations], {"long_name": "id of the location", **role}),
+                ("station_name", [place.name for place in locations], {"long_name": "name of the location"}),
+            ):
+                names.append(self._unique(name))
+                values = storable(np.array(texts, object)).reshape([self.dims[dim] for dim in dims])
+                self.variables.append(CfVariable(names[-1], dims, values, said))
+        distances = [point.distance for point in points if point.distance is not None]
+        if len(distances) == len(points):
+            names.append(self._unique("distance"))
+            said = {"long_name": "distance from the place that was asked for to the centre of its cell", "units": "m"}
+            metres = np.array(distances, np.float64).reshape([self.dims[dim] for dim in dims])
+            self.variables.append(CfVariable(names[-1], dims, metres, said))
+        return names
 
     def _data(
         self, name: str, described: Parameter, dims: tuple[str, ...], values: Values, coordinates: Sequence[str]
@@ -302,5 +376,5 @@ class _Builder:
         self.variables.append(CfVariable(stored, dims, filled, attributes, fill, data=True))
 
     def _grid_mapping(self) -> None:
-        attributes = grid_mapping(self.cube.grid)
+        attributes = grid_mapping(self.first)
         self.variables.append(CfVariable(self.mapping, (), np.array(0, np.int32), attributes))

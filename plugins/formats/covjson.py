@@ -4,10 +4,11 @@ Choices, and whom they serve:
 
 - The values stand in the order of ``axisNames``: t, z, y, x. A Grid names every axis it has, of one value too, so that
   the shape of a subset matches the shape of the whole (edr-xarray); a series names t, a profile z, a point none; the
-  places of a path are one axis of tuples, in the order t, x, y, z.
+  places of a path are one axis of tuples, in the order t, x, y, z. The cells of a grid without rows and columns
+  (HEALPix, unstructured) are a MultiPoint or a MultiPointSeries: an axis of tuples x, y, z beside t.
 - A custom axis (members, steps) cannot be an axis of a common domain type: the schemas and covjson-pydantic refuse it.
   Its value stands in the member ``isopleth:dimensions`` of the coverage, and several values make a CoverageCollection
-  of one coverage each. The same holds for several points.
+  of one coverage each. The same holds for several points, and for several levels of a MultiPoint.
 - A collection repeats at its top the parameters and reference systems that its coverages share (the QGIS plugin looks
   only there); a coverage that differs carries its own.
 - Axes are lists of their exact values, never start, stop and number, which would round.
@@ -42,8 +43,15 @@ DIMENSIONS: Final = "isopleth:dimensions"
 """Member of a coverage: the value on each custom axis, for example ``{"number": 3}``."""
 SNAPSHOT: Final = "isopleth:snapshot"
 """Member of the document: the state of the data that the answer was read from."""
+INTERPOLATION: Final = "isopleth:interpolation"
+"""Member of the document: how the values were made of those of the cells, ``nearest`` or ``linear``."""
+DISTANCE: Final = "isopleth:distance"
+"""Member of a coverage at a point: metres from the place that was asked for to the centre of its cell."""
+LOCATION: Final = "isopleth:location"
+"""Member of a coverage: the ``id`` and the ``name`` of the location that was asked for."""
 _PART = 64 * 1024
-_NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+"""Options of orjson for axes: arrays, and times in UTC with ``Z``."""
 
 
 def encode(coverages: Sequence[Coverage]) -> Iterator[bytes]:
@@ -64,7 +72,7 @@ def encode(coverages: Sequence[Coverage]) -> Iterator[bytes]:
     NoDataError
         If there is no coverage: an empty document would claim that something was found.
     """
-    return _in_parts(_document(coverages))
+    return in_parts(_document(coverages))
 
 
 def to_dict(coverages: Sequence[Coverage]) -> dict[str, Any]:
@@ -86,16 +94,15 @@ class _Context:
 
 
 def _document(coverages: Sequence[Coverage]) -> Iterator[bytes]:
-    split_up = [(_context(coverage), tuple(split(coverage))) for coverage in coverages]
-    pieces = [(context, piece) for context, several in split_up for piece in several]
+    pieces = [made for coverage in coverages for made in _in_context(coverage)]
     if not pieces:
         raise NoDataError("the query selects no value")
-    members = _document_members(coverages[0])
+    members = document_members(coverages[0])
     if len(pieces) == 1:
         ((context, piece),) = pieces
         yield from _coverage(piece, members, context.axes, context.parameters, context.referencing)
         return
-    contexts = [context for context, _ in split_up]
+    contexts = list({id(context): context for context, _ in pieces}.values())
     parameters = _common_parameters(contexts)
     references = _common_systems(contexts)
     head: dict[str, Any] = {"type": "CoverageCollection"}
@@ -121,14 +128,22 @@ def _document(coverages: Sequence[Coverage]) -> Iterator[bytes]:
     yield b"]}"
 
 
-def _context(coverage: Coverage) -> _Context:
-    axes = [axis for axis in coverage.axes if axis.kind is not AxisKind.CUSTOM]
+def _in_context(coverage: Coverage) -> Iterator[tuple[_Context, Piece]]:
+    """Yield the pieces of a coverage, each with what it shares with those of the same axes."""
+    known: dict[int, _Context] = {}
+    for piece in split(coverage):
+        if id(piece.axes) not in known:
+            known[id(piece.axes)] = _context(coverage, piece.axes)
+        yield known[id(piece.axes)], piece
+
+
+def _context(coverage: Coverage, axes: Sequence[Axis]) -> _Context:
     # Readers and people expect x before y in the axes; the order of the values is that of axisNames.
     bodies = {axis.key: _axis(axis) for axis in reversed(axes)}
     return _Context(
-        axes=orjson.Fragment(orjson.dumps(bodies, option=_NUMPY)),
+        axes=orjson.Fragment(orjson.dumps(bodies, option=NUMPY)),
         parameters={name: systems.parameter(described) for name, described in coverage.parameters.items()},
-        referencing=systems.referencing(coverage.cube, [part for axis in axes for part in axis.components or (axis,)]),
+        referencing=systems.referencing(coverage, [part for axis in axes for part in axis.components or (axis,)]),
     )
 
 
@@ -149,6 +164,7 @@ def _coverage(
     head: dict[str, Any] = {"type": "Coverage", **members}
     if piece.dimensions:
         head[DIMENSIONS] = dict(piece.dimensions)
+    head |= place_members(piece.coverage)
     head["domain"] = domain
     if parameters is not None:
         head["parameters"] = parameters
@@ -187,25 +203,26 @@ def _axis(axis: Axis) -> dict[str, Any]:
             "values": list(zip(*columns, strict=True)),
         }
     if axis.kind is AxisKind.T:
-        body: dict[str, Any] = {"values": _times(axis.values, axis.calendar)}
+        body: dict[str, Any] = {"values": times(axis.values, axis.calendar)}
         if axis.bounds is not None:
-            body["bounds"] = _times(axis.bounds, axis.calendar)
+            body["bounds"] = times(axis.bounds, axis.calendar)
         return body
     if axis.values.dtype.kind not in "iuf":
         return {"values": [str(value) for value in axis.values.tolist()]}
-    body = {"values": _native(axis.values)}
+    body = {"values": native(axis.values)}
     if axis.bounds is not None and np.isfinite(axis.bounds).all():
-        body["bounds"] = _native(axis.bounds)
+        body["bounds"] = native(axis.bounds)
     return body
 
 
-def _times(times: Any, calendar: str) -> Any:
-    """Return what orjson writes as ISO 8601 with ``Z``."""
-    stamps = cf_calendar.whole_seconds(times, calendar)
-    return cf_calendar.to_iso(times, calendar) if stamps is None else stamps
+def times(values: Any, calendar: str) -> Any:
+    """Return what orjson writes as ISO 8601 with ``Z``, with the options of `NUMPY`."""
+    stamps = cf_calendar.whole_seconds(values, calendar)
+    return cf_calendar.to_iso(values, calendar) if stamps is None else stamps
 
 
-def _native(values: Any) -> Any:
+def native(values: Any) -> Any:
+    """Return numbers as a flat array that orjson writes."""
     return np.ascontiguousarray(values.reshape(-1), values.dtype.newbyteorder("="))
 
 
@@ -225,7 +242,7 @@ def _common_systems(contexts: Sequence[_Context]) -> list[dict[str, Any]]:
     return [connection for connection in first if all(connection in other for other in others)]
 
 
-def _document_members(coverage: Coverage) -> dict[str, Any]:
+def document_members(coverage: Coverage) -> dict[str, Any]:
     """Return what a reader should know of the source, under the prefixes of the document's own ``@context``."""
     cube = coverage.cube
     definition = cube.definition
@@ -235,11 +252,22 @@ def _document_members(coverage: Coverage) -> dict[str, Any]:
         "dct:license": definition.licence_url or definition.licence,
         "dct:rightsHolder": definition.attribution,
         SNAPSHOT: cube.snapshot,
+        INTERPOLATION: str(coverage.interpolation),
     }
     return {name: value for name, value in members.items() if value}
 
 
-def _in_parts(small: Iterator[bytes]) -> Iterator[bytes]:
+def place_members(coverage: Coverage) -> dict[str, Any]:
+    """Return what a reader should know of the place of a coverage: which location it is, how far its cell lies."""
+    members: dict[str, Any] = {}
+    if coverage.place is not None:
+        members[LOCATION] = {"id": coverage.place.id, "name": coverage.place.name}
+    if coverage.distance is not None:
+        members[DISTANCE] = coverage.distance
+    return members
+
+
+def in_parts(small: Iterator[bytes]) -> Iterator[bytes]:
     """Gather small pieces of text, so that a collection of thousands of coverages is not thousands of writes."""
     waiting: list[bytes] = []
     size = 0

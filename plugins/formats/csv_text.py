@@ -63,7 +63,7 @@ def axis_columns(coverages: Sequence[Coverage]) -> dict[tuple[AxisKind, str], st
     the columns have the names of the axes in the store.
     """
     parameters = {name for coverage in coverages for name in coverage.parameters}
-    geographic = coverages[0].cube.grid.geographic
+    _, _, geographic = coverages[0].reference
     wanted = {AxisKind.T: "datetime", AxisKind.Z: "z"}
     wanted |= {AxisKind.Y: "latitude", AxisKind.X: "longitude"} if geographic else {AxisKind.Y: "y", AxisKind.X: "x"}
     found = dict.fromkeys(_identity(axis) for coverage in coverages for _, axis in coordinates(coverage))

@@ -6,6 +6,7 @@ Named in a resource of its configuration, for each format wanted::
       - name: plugins.formats.formatter.NetCDFFormatter
       - name: plugins.formats.formatter.CSVFormatter
       - name: plugins.formats.formatter.ZarrFormatter
+      - name: plugins.formats.formatter.ECMWFFormatter
       - name: plugins.formats.formatter.GeoJSONFormatter
       - name: plugins.formats.formatter.PNGFormatter
       - name: plugins.formats.formatter.GeoTIFFFormatter
@@ -106,6 +107,12 @@ class ZarrFormatter(_CoverageFormatter):
     key = "Zarr"
 
 
+class ECMWFFormatter(_CoverageFormatter):
+    """CoverageJSON for covjsonkit and earthkit, asked for by ``f=coveragejson-ecmwf``."""
+
+    key = "CoverageJSON-ECMWF"
+
+
 class GeoJSONFormatter(_CoverageFormatter):
     """EDR GeoJSON, asked for by ``f=geojson``."""
 
@@ -140,6 +147,7 @@ FORMATTERS: Final[tuple[type[_CoverageFormatter], ...]] = (
     NetCDFFormatter,
     CSVFormatter,
     ZarrFormatter,
+    ECMWFFormatter,
     GeoJSONFormatter,
     PNGFormatter,
     GeoTIFFFormatter,

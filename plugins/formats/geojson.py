@@ -6,7 +6,8 @@ A FeatureCollection of points, the centres of the cells, with plain attributes:
   DateTime), ``z``, the custom axes by their names, and one number for each parameter;
 - at points, one Feature for every point, member and level, whose parameters are arrays over its times, given in
   ``time``; of a profile they are arrays over its levels, given in ``z``. ``datetime`` is then the whole period;
-- along a path, one Feature for every place of it, in its order, as of a grid.
+- along a path, one Feature for every place of it, in its order, as of a grid; and of cells that lie in no rows and
+  columns one for every cell, time, level and member.
 
 Every Feature has what EDR asks of one: ``label``, ``parameter-name``, and ``edrqueryendpoint``, the query of its place,
 relative to the address of the query answered. Its ``id`` is a URN made of the collection and all its coordinates: the
@@ -36,7 +37,7 @@ from plugins.datacube.coverage import Coverage, Values
 from plugins.datacube.datacube import Parameter
 from plugins.datacube.errors import InvalidQueryError, NoDataError
 from plugins.formats import referencing
-from plugins.formats.covjson import SNAPSHOT
+from plugins.formats.covjson import INTERPOLATION, SNAPSHOT, place_members
 from plugins.formats.csv_text import axis_columns, coordinates
 from plugins.formats.domains import is_dimension, is_point
 from plugins.formats.places import Degrees, to_degrees
@@ -75,7 +76,7 @@ def encode(coverages: Sequence[Coverage]) -> Iterator[bytes]:
     if not coverages:
         raise NoDataError("the query selects no value")
     columns = axis_columns(coverages)
-    place = to_degrees(coverages[0].cube)
+    place = to_degrees(coverages[0])
     shapes = [_Shape.of(coverage) for coverage in coverages]
     yield orjson.dumps(_head(coverages, sum(shape.count for shape in shapes)))[:-1] + b',"features":[\n'
     between = b""
@@ -124,6 +125,7 @@ def _head(coverages: Sequence[Coverage], count: int) -> dict[str, Any]:
         "license": cube.definition.licence_url or cube.definition.licence,
         "attribution": cube.definition.attribution,
         SNAPSHOT: cube.snapshot,
+        INTERPOLATION: str(coverages[0].interpolation),
     }
     return {
         "type": "FeatureCollection",
@@ -181,10 +183,10 @@ def _features(shape: _Shape, columns: Columns, place: Degrees) -> Iterator[bytes
 
 def _template(shape: _Shape, columns: Columns, others: int) -> tuple[bytes, int]:
     """Return a feature with ``%b`` for what differs, and how often its place is mentioned after the values."""
-    coverage, run = shape.coverage, shape.run
+    coverage, run, place = shape.coverage, shape.run, shape.coverage.place
     taken = {*coverage.parameters, *(axis.name for axis in coverage.axes if axis.kind is AxisKind.CUSTOM)}
     identifier = f"urn:isopleth:{quote(coverage.cube.id, safe='')}:x=%b,y=%b" + "%b" * others
-    fixed: dict[str, Any] = {}
+    fixed: dict[str, Any] = place_members(coverage)
     if run is not None:
         axis = coverage.axes[run]
         name = _property(axis, columns, coverage)
@@ -198,7 +200,7 @@ def _template(shape: _Shape, columns: Columns, others: int) -> tuple[bytes, int]
     head = "".join(f"{_literal(orjson.dumps({name: value})[1:-1].decode())}," for name, value in fixed.items())
     body = [f"{_literal(orjson.dumps(name).decode())}:%b" for name in coverage.parameters]
     said = {
-        "label": '"POINT(%b %b)"',
+        "label": '"POINT(%b %b)"' if place is None else _literal(orjson.dumps(place.name).decode()),
         "edrqueryendpoint": '"position?coords=POINT(%b%%20%b)"',
         "parameter-name": _literal(orjson.dumps(list(coverage.parameters)).decode()),
     }
@@ -208,7 +210,7 @@ def _template(shape: _Shape, columns: Columns, others: int) -> tuple[bytes, int]
         f'{{"type":"Feature","id":"{identifier}","geometry":{{"type":"Point","coordinates":[%b,%b]}},'
         f'"properties":{{{"%b" * others}{head}{",".join(body)}}}}}'
     )
-    return text.encode(), len(free.keys() - {"parameter-name"})
+    return text.encode(), sum(each.count("%b") == 2 for each in free.values())
 
 
 def _property(axis: Axis, columns: Columns, coverage: Coverage) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugins.datacube.coverage import Coverage, Values
-from plugins.datacube.datacube import CRS84, Datacube
+from plugins.datacube.datacube import CRS84
 from plugins.datacube.errors import InvalidQueryError
 from plugins.formats.cf_values import fill_missing, storable
 from plugins.formats.rasters import ANY_GRID, Band, Raster, pixels, raster
@@ -87,7 +87,7 @@ def _write(path: Path, grid: Raster, transform: tuple[float, ...]) -> None:
     import rasterio.shutil  # type: ignore[import-untyped]
 
     dtype, fill = _common_type(grid)
-    crs = _crs(grid.cube)
+    crs = _crs(grid.coverages[0])
     longest = max(grid.x.size, grid.y.size)
     # No file of metadata beside the file: all of it is inside.
     with rasterio.Env(GDAL_PAM_ENABLED=False):
@@ -95,7 +95,7 @@ def _write(path: Path, grid: Raster, transform: tuple[float, ...]) -> None:
             "answer", "w", driver="MEM", width=grid.x.size, height=grid.y.size, count=grid.count, dtype=dtype,
             nodata=fill, crs=crs, transform=rasterio.Affine(*transform),
         ) as memory:  # fmt: skip
-            memory.update_tags(**_dataset_tags(grid.cube))
+            memory.update_tags(**_dataset_tags(grid.coverages[0]))
             for number, band in enumerate(grid.bands(), 1):
                 memory.write(_plane(band.values, dtype, fill), number)
                 memory.set_band_description(number, band.description)
@@ -146,25 +146,28 @@ def _plane(values: Values, dtype: np.dtype[Any], fill: Any | None) -> NDArray[An
     return np.ascontiguousarray(plain)
 
 
-def _crs(cube: Datacube) -> Any | None:
+def _crs(coverage: Coverage) -> Any | None:
     from rasterio.crs import CRS  # type: ignore[import-untyped]
     from rasterio.errors import CRSError  # type: ignore[import-untyped]
 
-    if cube.grid.geographic and (cube.grid.crs == CRS84 or not cube.grid.crs_wkt):
+    crs, wkt, geographic = coverage.reference
+    if geographic and (crs == CRS84 or not wkt):
         return CRS.from_epsg(4326)
     try:
-        return CRS.from_wkt(cube.grid.crs_wkt) if cube.grid.crs_wkt else None
+        return CRS.from_wkt(wkt) if wkt else None
     except CRSError:
         return None
 
 
-def _dataset_tags(cube: Datacube) -> dict[str, str]:
+def _dataset_tags(coverage: Coverage) -> dict[str, str]:
+    cube = coverage.cube
     said = {
         "TIFFTAG_IMAGEDESCRIPTION": cube.title,
         "TIFFTAG_COPYRIGHT": cube.definition.attribution,
         "collection": cube.id,
         "license": cube.definition.licence_url or cube.definition.licence,
         "isopleth_snapshot": cube.snapshot,
+        "isopleth_interpolation": str(coverage.interpolation),
     }
     return {name: text for name, text in said.items() if text}
 

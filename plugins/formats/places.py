@@ -10,30 +10,32 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
-from plugins.datacube.datacube import Datacube
+from plugins.datacube.coverage import Coverage
 from plugins.datacube.errors import InvalidQueryError
 
 type Degrees = Callable[[Any, Any], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """Arrays of x and y to arrays of longitude and latitude."""
 
 
-def to_degrees(cube: Datacube) -> Degrees:
-    """Return what turns x and y of a grid into longitude and latitude (CRS84), longitudes from -180 to 180.
+def to_degrees(coverage: Coverage, key: str = "GeoJSON") -> Degrees:
+    """Return what turns x and y of an answer into longitude and latitude (CRS84), longitudes from -180 to 180.
 
     Geographic coordinates are taken as they are, of whatever sphere or ellipsoid: the models mean the places of maps.
+    `key` is the format that needs it, for the error.
 
     Raises
     ------
     InvalidQueryError
         If the CRS is not known; from the function, if a place has no longitude and latitude.
     """
-    if cube.grid.geographic:
+    _, wkt, geographic = coverage.reference
+    if geographic:
         return lambda x, y: (wrapped(x), np.asarray(y, np.float64))
     problem = InvalidQueryError(
-        "f", "GeoJSON takes longitude and latitude, and the grid has none that is known", "CoverageJSON, NetCDF or CSV"
+        "f", f"{key} takes longitude and latitude, and the grid has none that is known", "CoverageJSON, NetCDF or CSV"
     )
     try:
-        transformer = Transformer.from_crs(cube.grid.crs_wkt, "OGC:CRS84", always_xy=True)
+        transformer = Transformer.from_crs(wkt, "OGC:CRS84", always_xy=True)
     except ProjError as error:
         raise problem from error
 

@@ -18,11 +18,13 @@ from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.coverage import Coverage, Values
 from plugins.datacube.datacube import Datacube, Parameter
 from plugins.datacube.errors import InvalidQueryError, NoDataError
-from plugins.formats.domains import is_point
+from plugins.formats.domains import is_point, is_timed, path_of
 from plugins.formats.value_text import data_type
 
 ANY_GRID: Final = "CoverageJSON, NetCDF, CSV, Zarr or GeoJSON"
 """The formats that take every answer."""
+RESAMPLED: Final = "resolution-x and resolution-y, the numbers of columns and rows of a grid to lay over them, or "
+"""How cells that lie in no rows and columns become a raster."""
 _TOLERANCE: Final = 1e-3
 """Part of a pixel by which a cell centre may lie beside the pixel's: coordinates are often stored as float32."""
 
@@ -106,12 +108,17 @@ def raster(coverages: Sequence[Coverage], key: str) -> Raster:
     NoDataError
         If there is no coverage.
     InvalidQueryError
-        If the answer lies at points or along a path, its parameters lie on different grids, or a parameter is text.
+        If the answer lies at points, along a path or in cells without rows and columns, its parameters lie on different
+        grids, or a parameter is text.
     """
     if not coverages:
         raise NoDataError("the query selects no value")
     for coverage in coverages:
         kinds = tuple(axis.kind for axis in coverage.axes[-2:])
+        path = path_of(coverage)
+        if path is not None and not is_timed(path):
+            sentence = f"{key} takes a grid of rows and columns, and the cells of this answer lie in none"
+            raise InvalidQueryError("f", sentence, RESAMPLED + ANY_GRID)
         if is_point(coverage) or kinds != (AxisKind.Y, AxisKind.X):
             raise InvalidQueryError("f", f"{key} takes a grid, and the answer lies at single places", ANY_GRID)
         for name, values in coverage.ranges.items():

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.calendar import GREGORIAN_START, STANDARD
-from plugins.datacube.datacube import CRS84, Datacube, Parameter
+from plugins.datacube.coverage import Coverage
+from plugins.datacube.datacube import CRS84, Parameter
 
 CALENDAR_URI: Final = "https://cfconventions.org/Data/cf-conventions/cf-conventions-1.11/cf-conventions.html#calendar-"
 """A calendar other than the Gregorian needs a URI: the CF conventions with the CF name as fragment."""
@@ -22,19 +23,19 @@ _DOWN: Final = ("pressure", "depth")
 """Standard names of vertical coordinates that grow downwards say so: ``air_pressure``, ``depth``."""
 
 
-def referencing(cube: Datacube, axes: Iterable[Axis]) -> list[dict[str, Any]]:
+def referencing(coverage: Coverage, axes: Iterable[Axis]) -> list[dict[str, Any]]:
     """Return the reference system connections of a domain, for those of its axes that are x, y, z or t.
 
-    x and y share one system: a ``GeographicCRS`` where they are longitude and latitude, else a ``ProjectedCRS``. One
-    that is not CRS84 carries its WKT too, because readers know few identifiers.
+    x and y share one system, that of the answer: a ``GeographicCRS`` where they are longitude and latitude, else a
+    ``ProjectedCRS``. One that is not CRS84 carries its WKT too, because readers know few identifiers.
     """
     by_kind = {axis.kind: axis for axis in axes}
     connections: list[dict[str, Any]] = []
     horizontal = [kind.value for kind in (AxisKind.X, AxisKind.Y) if kind in by_kind]
     if horizontal:
-        connections.append({"coordinates": horizontal, "system": _horizontal(cube)})
+        connections.append({"coordinates": horizontal, "system": horizontal_system(coverage)})
     if AxisKind.Z in by_kind:
-        connections.append({"coordinates": ["z"], "system": _vertical(by_kind[AxisKind.Z])})
+        connections.append({"coordinates": ["z"], "system": vertical_system(by_kind[AxisKind.Z])})
     if AxisKind.T in by_kind:
         system = {"type": "TemporalRS", "calendar": calendar_uri(by_kind[AxisKind.T])}
         connections.append({"coordinates": ["t"], "system": system})
@@ -55,16 +56,19 @@ def calendar_uri(axis: Axis) -> str:
     return CALENDAR_URI + names.get(axis.calendar, axis.calendar)
 
 
-def _horizontal(cube: Datacube) -> dict[str, Any]:
-    system: dict[str, Any] = {"type": "GeographicCRS" if cube.grid.geographic else "ProjectedCRS"}
-    if cube.grid.crs:
-        system["id"] = cube.grid.crs
-    if cube.grid.crs != CRS84 and cube.grid.crs_wkt:
-        system["wkt"] = cube.grid.crs_wkt
+def horizontal_system(coverage: Coverage) -> dict[str, Any]:
+    """Return the reference system of x and y."""
+    crs, wkt, geographic = coverage.reference
+    system: dict[str, Any] = {"type": "GeographicCRS" if geographic else "ProjectedCRS"}
+    if crs:
+        system["id"] = crs
+    if crs != CRS84 and wkt:
+        system["wkt"] = wkt
     return system
 
 
-def _vertical(axis: Axis) -> dict[str, Any]:
+def vertical_system(axis: Axis) -> dict[str, Any]:
+    """Return the reference system of z."""
     coordinate: dict[str, Any] = {"name": {"en": axis.long_name or axis.standard_name or axis.name}}
     direction = vertical_direction(axis)
     if direction:

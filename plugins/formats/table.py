@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import Final
 
 from plugins.datacube.coverage import Coverage
 from plugins.datacube.errors import InvalidQueryError, NotAcceptableError
 from plugins.datacube.query import UNGRIDDED
-from plugins.formats import arrow_table, covjson, csv_text, geojson, geotiff, netcdf, quicklook, zipped_zarr
+from plugins.formats import (
+    arrow_table,
+    covjson,
+    covjson_ecmwf,
+    csv_text,
+    geojson,
+    geotiff,
+    netcdf,
+    quicklook,
+    zipped_zarr,
+)
 from plugins.formats.accept import parse_accept, preferred
 
 type Encoder = Callable[[Sequence[Coverage]], Iterator[bytes]]
@@ -38,6 +49,9 @@ class Format:
     """Parameters of the canonical media type in Content-Type and in links, by which clients tell the format."""
     grids_only: bool = False
     """True where `encode` refuses answers at points, and grids that are not regular, by an InvalidQueryError."""
+    made_by: str = ""
+    """Of a file in which its readers seek: the package that writes it. Equal answers give equal bytes while its version
+    stays, so that a part of one can be sent by itself."""
     picture: bool = False
     """True for what a browser shows by itself: to be looked at, not saved."""
 
@@ -53,9 +67,19 @@ class Format:
         return f"{self.media_type}; {parameters}" if parameters else self.media_type
 
     @property
+    def release(self) -> str:
+        """Version of the package that writes the file; empty where no reader seeks in it."""
+        return _version(self.made_by) if self.made_by else ""
+
+    @property
     def attachment(self) -> bool:
         """Whether a browser should save the answer rather than show it."""
         return self.binary and not self.picture
+
+
+@lru_cache(maxsize=16)
+def _version(package: str) -> str:
+    return version(package)
 
 
 _ALWAYS: Final = (
@@ -65,7 +89,7 @@ _ALWAYS: Final = (
     ),
     Format(
         "NetCDF", netcdf.MEDIA_TYPE, "nc", netcdf.encode, binary=True,
-        aliases=("netcdf4", "nc"), media_aliases=netcdf.MEDIA_ALIASES,
+        aliases=("netcdf4", "nc"), media_aliases=netcdf.MEDIA_ALIASES, made_by="netCDF4",
     ),
     Format(
         "CSV", csv_text.MEDIA_TYPE, "csv", csv_text.encode, binary=False,
@@ -73,7 +97,12 @@ _ALWAYS: Final = (
     ),
     Format(
         "Zarr", zipped_zarr.MEDIA_TYPE, "zarr.zip", zipped_zarr.encode, binary=True,
-        aliases=("zip",), media_aliases=zipped_zarr.MEDIA_ALIASES,
+        aliases=("zip",), media_aliases=zipped_zarr.MEDIA_ALIASES, made_by="zarr",
+    ),
+    # Known by its name alone: its media type is that of CoverageJSON, which comes first.
+    Format(
+        covjson_ecmwf.KEY, covjson_ecmwf.MEDIA_TYPE, "covjson", covjson_ecmwf.encode, binary=False,
+        aliases=("covjson-ecmwf", "ecmwf", "polytope"),
     ),
     Format(
         "GeoJSON", geojson.MEDIA_TYPE, "geojson", geojson.encode, binary=False,
@@ -86,13 +115,13 @@ _ALWAYS: Final = (
     ),
     Format(
         geotiff.KEY, geotiff.MEDIA_TYPE, "tif", geotiff.encode, binary=True,
-        aliases=("tiff", "tif", "cog"), media_parameters=geotiff.MEDIA_PARAMETERS, grids_only=True,
+        aliases=("tiff", "tif", "cog"), media_parameters=geotiff.MEDIA_PARAMETERS, grids_only=True, made_by="rasterio",
     ),
 )  # fmt: skip
 _WITH_PYARROW: Final = (
     Format(
         "Parquet", arrow_table.PARQUET_MEDIA_TYPE, "parquet", arrow_table.encode_parquet, binary=True,
-        aliases=(), media_aliases=arrow_table.PARQUET_MEDIA_ALIASES,
+        aliases=(), media_aliases=arrow_table.PARQUET_MEDIA_ALIASES, made_by="pyarrow",
     ),
     Format(
         "Arrow", arrow_table.ARROW_MEDIA_TYPE, "arrows", arrow_table.encode_arrow, binary=True,

@@ -35,6 +35,8 @@ OLDEST_NODE: Final = 18
 FILES: Final = (
     "explorer.js",
     "explorer.css",
+    "answer.js",
+    "answer.css",
     "coastline.json",
     "coastline-detail.json",
     "world.svg",

@@ -118,6 +118,23 @@ class LandingPage:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerPage:
+    """What the page about the answer of a data query shows; the values it asks for itself."""
+
+    title: str
+    query_type: str
+    """Last part of the address: ``position``, ``cube``, a location."""
+    question: tuple[tuple[str, str], ...]
+    """The parameters of the query, by name, without ``f``."""
+    formats: tuple[tuple[str, str], ...]
+    """Names of the formats, each with the address of the answer in it."""
+    data_url: str
+    """Address of the answer as CoverageJSON, without host."""
+    up: tuple[tuple[str, str], ...]
+    """The way back up: texts and addresses, outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionPage:
     """What the page of one collection shows."""
 

@@ -15,6 +15,7 @@ class Shape(StrEnum):
     CONFORMANCE = "conformance"
     COLLECTIONS = "collections"
     COLLECTION = "collection"
+    INSTANCES = "instances"
     PROCESSES = "processes"
     PROCESS = "process"
     JOBS = "jobs"
@@ -22,7 +23,12 @@ class Shape(StrEnum):
     OTHER = "other"
 
 
-_BY_LIST: Final = {"processes": Shape.PROCESSES, "jobs": Shape.JOBS, "collections": Shape.COLLECTIONS}
+_BY_LIST: Final = {
+    "processes": Shape.PROCESSES,
+    "jobs": Shape.JOBS,
+    "collections": Shape.COLLECTIONS,
+    "instances": Shape.INSTANCES,
+}
 _BY_MEMBER: Final = (
     (frozenset({"openapi", "paths"}), Shape.OPENAPI),
     (frozenset({"conformsTo"}), Shape.CONFORMANCE),

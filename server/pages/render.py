@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from server.pages.bundle import BUNDLE, bundled_stamp
-from server.pages.context import CollectionPage, LandingPage
+from server.pages.context import AnswerPage, CollectionPage, LandingPage
 from server.pages.document import Shape, heading, shape_of, web_link
 from server.pages.explorer import explorer_document
 
@@ -76,6 +76,10 @@ class Pages:
         return self._environment.get_template("collection.html").render(
             card=context.card, server_title=context.server_title
         )
+
+    def answer(self, page: AnswerPage, server_title: str = "Isopleth") -> str:
+        """Return the page about the answer of a data query; its script asks for the data."""
+        return self._environment.get_template("answer.html").render(page=page, server_title=server_title)
 
     def document(
         self,

@@ -141,6 +141,36 @@ def trajectory() -> Coverage:
     return Coverage(make_cube(), None, (number, along), {"t2m": make_parameter("t2m", values)}, {"t2m": values})
 
 
+def make_cells(
+    *,
+    t: Sequence[int] | None = (0, 6),
+    z: Sequence[float] | None = None,
+    members: Sequence[int] = (),
+    places: Sequence[tuple[float, float]] = ((-1.5, 50.0), (0.0, 50.0), (181.5, 51.5)),
+    cube: Datacube | None = None,
+    values: Any = None,
+) -> Coverage:
+    """Cells of a grid without rows and columns, at (x, y); values 0, 1, 2 ... in array order, the second missing."""
+    leading = make_axes(t=t, z=z, y=None, x=None, custom=[("number", members)] if members else ())
+    y, x = make_axes(y=[y for _, y in places], x=[x for x, _ in places])
+    composite = Axis(AxisKind.COMPOSITE, "composite", np.arange(len(places)), components=(x, y))
+    shape = (*(axis.size for axis in leading), len(places))
+    if values is None:
+        values = np.arange(np.prod(shape), dtype="f4").reshape(shape)
+        values[..., 1] = np.nan
+    kind: DomainType | None = DomainType.MULTI_POINT_SERIES if len(t or ()) > 1 else DomainType.MULTI_POINT
+    if len(members) > 1 or len(z or ()) > 1:
+        kind = None
+    parameters = {"t2m": make_parameter("t2m", values)}
+    return Coverage(cube or make_cube(), kind, (*leading, composite), parameters, {"t2m": values})
+
+
+@pytest.fixture(scope="session")
+def cells() -> Make:
+    """Factory of answers on HEALPix, curvilinear and unstructured grids: see `make_cells`."""
+    return make_cells
+
+
 @pytest.fixture(scope="session")
 def cube() -> Callable[..., Datacube]:
     """Factory of the description of a dataset: see `make_cube`."""

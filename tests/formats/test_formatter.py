@@ -22,21 +22,30 @@ RESOURCE = {
 
 def test_pygeoapi_finds_each_by_what_a_client_writes() -> None:
     formatters = get_dataset_formatters(RESOURCE)
-    keys = ["netcdf", "csv", "zarr", "geojson", "png", "geotiff", "parquet", "arrow"]
+    keys = ["netcdf", "csv", "zarr", "coveragejson-ecmwf", "geojson", "png", "geotiff", "parquet", "arrow"]
     assert list(formatters) == keys[: len(FORMATS) - 1]
     for name, formatter in formatters.items():
         # A request is validated against the key and dispatched on `f`: they must be one.
         assert formatter.f == formatter.name == name == name.lower()
-    assert [each.mimetype for each in formatters.values()][:6] == [
+    assert [each.mimetype for each in formatters.values()][:7] == [
         "application/netcdf",
         "text/csv; charset=utf-8",
         "application/zip",
+        "application/prs.coverage+json",
         "application/geo+json",
         "image/png",
         "image/tiff; application=geotiff",
     ]
-    assert [each.extension for each in formatters.values()][:6] == ["nc", "csv", "zarr.zip", "geojson", "png", "tif"]
-    assert [each.attachment for each in formatters.values()][:6] == [True, False, True, False, False, True]
+    assert [each.extension for each in formatters.values()][:7] == [
+        "nc",
+        "csv",
+        "zarr.zip",
+        "covjson",
+        "geojson",
+        "png",
+        "tif",
+    ]
+    assert [each.attachment for each in formatters.values()][:7] == [True, False, True, False, False, False, True]
 
 
 def test_attachment_can_be_configured() -> None:

@@ -15,7 +15,7 @@ from plugins.formats.accept import parse_accept, preferred
 from plugins.formats.table import FORMATS, negotiate
 
 ROOT = Path(__file__).resolve().parents[2]
-ALWAYS = ["CoverageJSON", "NetCDF", "CSV", "Zarr", "GeoJSON", "PNG", "GeoTIFF"]
+ALWAYS = ["CoverageJSON", "NetCDF", "CSV", "Zarr", "CoverageJSON-ECMWF", "GeoJSON", "PNG", "GeoTIFF"]
 KEYS = [*ALWAYS, *(["Parquet", "Arrow"] if find_spec("pyarrow") else [])]
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 CHROME = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
@@ -83,6 +83,9 @@ COVJSON_READER = (
         ("text/csv", None, "CSV", "text/csv; charset=utf-8"),
         ("zarr", None, "Zarr", "application/zip"),
         ("zip", None, "Zarr", "application/zip"),
+        ("coveragejson-ecmwf", None, "CoverageJSON-ECMWF", "application/prs.coverage+json"),
+        ("covjson-ecmwf", "text/csv", "CoverageJSON-ECMWF", "application/prs.coverage+json"),
+        ("polytope", "application/json", "CoverageJSON-ECMWF", "application/prs.coverage+json"),
     ],
 )
 def test_negotiation(f: str | None, accept: str | None, key: str, content_type: str) -> None:
@@ -117,19 +120,21 @@ def test_only_what_is_available() -> None:
 
 def test_names_and_media_types_are_unambiguous() -> None:
     names = [name for known in FORMATS.values() for name in {known.key.lower(), *known.aliases}]
-    types = [media_type for known in FORMATS.values() for media_type in known.media_types]
+    # ECMWF's readers know their profile by the media type of CoverageJSON alone: it is asked for by its name.
+    typed = [known for known in FORMATS.values() if known.key != "CoverageJSON-ECMWF"]
+    types = [media_type for known in typed for media_type in known.media_types]
     assert len(names) == len(set(names))
     assert len(types) == len(set(types))
     assert all(text == text.lower() for text in names + types)
     assert list(FORMATS) == KEYS
-    extensions = ["covjson", "nc", "csv", "zarr.zip", "geojson", "png", "tif", "parquet", "arrows"]
+    extensions = ["covjson", "nc", "csv", "zarr.zip", "covjson", "geojson", "png", "tif", "parquet", "arrows"]
     assert [known.extension for known in FORMATS.values()] == extensions[: len(KEYS)]
 
 
 def test_only_rasters_need_a_grid_and_only_pictures_are_shown() -> None:
     assert [key for key, known in FORMATS.items() if known.grids_only] == ["PNG", "GeoTIFF"]
     shown = [key for key, known in FORMATS.items() if not known.attachment]
-    assert shown == ["CoverageJSON", "CSV", "GeoJSON", "PNG"]
+    assert shown == ["CoverageJSON", "CSV", "CoverageJSON-ECMWF", "GeoJSON", "PNG"]
 
 
 def test_without_pyarrow_its_formats_are_not_offered() -> None:

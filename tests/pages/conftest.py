@@ -190,7 +190,7 @@ def served(application: Starlette) -> Iterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(60)
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait(self, script: str, seconds: float = 15.0) -> None:
+    def wait(self, script: str, seconds: float = 120.0) -> None:
         """Wait until a script gives a true value."""
         end = time.monotonic() + seconds
         while not self.evaluate(script):
@@ -345,7 +345,7 @@ class Chromium:
         message = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self._messages.get(timeout=30)
+            answer = self._messages.get(timeout=120)
             if answer.get("id") == number:
                 assert "error" not in answer, answer
                 return dict(answer["result"])
@@ -378,7 +378,7 @@ class Chromium:
         with contextlib.suppress(OSError, queue.Empty):
             self.send("Browser.close")
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

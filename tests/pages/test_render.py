@@ -137,6 +137,7 @@ DOCUMENTS: dict[Shape, dict[str, Any]] = {
     Shape.PROBLEM: {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": EVIL, "valid": ["a", "b"]},
     Shape.CONFORMANCE: {"conformsTo": ["https://www.opengis.net/spec/ogcapi-edr-1/1.2/conf/core", EVIL]},
     Shape.COLLECTIONS: {"collections": [{"id": EVIL, "title": EVIL, "links": LINKS}, {"id": "b"}], "links": LINKS},
+    Shape.INSTANCES: {"title": "Runs", "instances": [{"id": EVIL, "title": EVIL, "links": LINKS}], "links": LINKS},
     Shape.COLLECTION: {
         "id": "a/b",
         "title": "A",

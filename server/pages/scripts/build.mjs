@@ -12,7 +12,7 @@ const atlas = join("node_modules", "world-atlas");
 await mkdir(target, { recursive: true });
 
 const { metafile } = await build({
-  entryPoints: [join("scripts", "explorer.js")],
+  entryPoints: [join("scripts", "explorer.js"), join("scripts", "answer.js")],
   outdir: target,
   bundle: true,
   minify: true,

@@ -5,8 +5,9 @@
  * ask for it learns from the axes document. Its state stands in the address, so a view can be bookmarked.
  */
 import { read, valuesAlong, withParameter } from "./coveragejson.js";
+import { legend } from "./legend.js";
 import { DataMap } from "./map.js";
-import { colours, number, place, scaleOf, shortNumber } from "./palette.js";
+import { number, place, scaleOf } from "./palette.js";
 import { getJson, queryUrl } from "./queries.js";
 import { SeriesPlot, summary } from "./series.js";
 import { TimeAxis } from "./times.js";
@@ -300,23 +301,7 @@ class Explorer {
   }
 
   legend(scale) {
-    byId("legend").hidden = !scale;
-    if (!scale) return;
-    const canvas = byId("legend-colours");
-    const context = canvas.getContext("2d");
-    colours(scale.diverging).forEach(([r, g, b], i) => {
-      context.fillStyle = `rgb(${r} ${g} ${b})`;
-      context.fillRect(i, 0, 1, canvas.height);
-    });
-    const span = scale.high - scale.low;
-    const labels = [0, 0.25, 0.5, 0.75, 1].map((share) => {
-      const label = document.createElement("span");
-      const sign = share === 0 && scale.below ? "≤ " : share === 1 && scale.above ? "≥ " : "";
-      label.textContent = sign + shortNumber(scale.low + share * span, span);
-      return label;
-    });
-    byId("legend-labels").replaceChildren(...labels);
-    byId("legend-title").textContent = `${this.parameter.label}${this.parameter.units ? ` (${this.parameter.units})` : ""}`;
+    legend(scale, `${this.parameter.label}${this.parameter.units ? ` (${this.parameter.units})` : ""}`);
   }
 }
 

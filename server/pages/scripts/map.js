@@ -2,6 +2,7 @@
 import L from "leaflet";
 import { FieldLayer } from "./field.js";
 import { coastlines, landRings } from "./land.js";
+import { colourIndex, colours } from "./palette.js";
 import { getJson } from "./queries.js";
 
 const WORLD = L.latLngBounds([-90, -180], [90, 180]);
@@ -71,6 +72,18 @@ export class DataMap {
     const south = Math.max(view.getSouth(), this.bounds.getSouth());
     const north = Math.min(view.getNorth(), this.bounds.getNorth());
     return west < east && south < north ? [west, south, east, north] : null;
+  }
+
+  /** Draw a dot in the colour of its value at each place; `told` is called with the number of the one under the pointer. */
+  dots(xs, ys, values, scale, told) {
+    const palette = colours(scale.diverging);
+    const renderer = L.canvas({ pane: "field" });
+    const layers = xs.map((x, i) => {
+      const fillColor = Number.isNaN(values[i]) ? css("--muted") : `rgb(${palette[colourIndex(values[i], scale)].join(" ")})`;
+      const at = [ys[i], x > 180 ? x - 360 : x < -180 ? x + 360 : x];
+      return L.circleMarker(at, { renderer, radius: 4, stroke: false, fillOpacity: 1, fillColor }).on("mouseover", () => told(i));
+    });
+    return L.layerGroup(layers).addTo(this.map);
   }
 
   /** Mark the chosen point. */

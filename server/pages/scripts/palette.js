@@ -50,8 +50,9 @@ export function shortNumber(value, span) {
   return String(Number(value.toFixed(digits)));
 }
 
-/** A place as people write it: 32.5°W, 2.5°N. Longitudes of any turn of the circle. */
-export function place(longitude, latitude) {
+/** A place as people write it: 32.5°W, 2.5°N. Longitudes of any turn of the circle. `plain` coordinates are no degrees. */
+export function place(longitude, latitude, plain = false) {
+  if (plain) return `${number(longitude)}, ${number(latitude)}`;
   const x = longitude > 180 ? longitude - 360 : longitude;
   const side = (value, positive, negative) => {
     const degrees = Number(value.toFixed(4));
