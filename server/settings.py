@@ -7,6 +7,7 @@ The file is YAML; every setting has a type, a default and a comment in ``config/
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,11 +15,15 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from plugins.datacube.definition import ID_PATTERN, DatasetDefinition, Provider
+from plugins.datacube.definition import ID_PATTERN, NATIVE, DatasetDefinition, LayoutDefinition, Provider
 from plugins.datacube.errors import InvalidQueryError
 from plugins.datacube.limits import Limits
 
 MIB = 1 << 20
+KEY_LENGTH = 20
+"""Characters that a key has at least: it can be tried as often as an attacker likes."""
+PROPERTY = re.compile(r"[\w:@\-]{1,64}(\.[\w:@\-]{1,64}){0,3}")
+"""Name of a property of an item, as `catalog.filter_values` reads it; that module takes seconds to import."""
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -62,6 +67,8 @@ class LimitSettings(Section):
     """Decoded bytes of all requests together."""
     request_body: Positive = MIB
     chunk_cache: int = Field(default=256 * MIB, ge=0)
+    hand_over: bool = False
+    """Make a job of a data query above these limits, and answer 308; else 413, with the request that makes the job."""
 
 
 class JobSettings(Section):
@@ -81,12 +88,56 @@ class JobSettings(Section):
     result_days: float = Field(default=7.0, gt=0)
 
 
+class CatalogueSettings(Section):
+    """Who may write to the STAC catalogue, and by what it is searched often."""
+
+    write_key: str | None = Field(default=None, min_length=KEY_LENGTH, repr=False)
+    """Whoever sends this as bearer token may write collections and items; None: nobody."""
+    write_body: Positive = 64 * MIB
+    """Bytes of one request that writes."""
+    indexes: tuple[str, ...] = ()
+    """Properties of items that filters compare: an index is kept on each."""
+
+    @field_validator("write_key")
+    @classmethod
+    def a_token(cls, value: str | None) -> str | None:
+        """Refuse a key that cannot be sent in a header as it stands."""
+        if value is not None and not (value.isascii() and value.isprintable() and " " not in value):
+            raise ValueError("must be printable ASCII without spaces")
+        return value
+
+    @field_validator("indexes")
+    @classmethod
+    def properties(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what is no name of a property."""
+        for name in value:
+            if not PROPERTY.fullmatch(name) or name in ("geometry", "bbox"):
+                raise ValueError(f"{name!r} is no name of a property")
+        return value
+
+
 class ProviderSettings(Section):
     """An organisation behind a dataset."""
 
     name: str
     roles: tuple[Literal["licensor", "producer", "processor", "host"], ...] = ("producer",)
     url: str | None = None
+
+
+class LayoutSettings(Section):
+    """Another store of the same data, in other chunks."""
+
+    name: str = Field(pattern=f"^{ID_PATTERN.pattern}$")
+    href: str
+    storage_options: Mapping[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def not_the_dataset(cls, value: str) -> str:
+        """Refuse the name by which answers mean the dataset's own store."""
+        if value == NATIVE:
+            raise ValueError(f"{NATIVE!r} means the store of the dataset itself")
+        return value
 
 
 class DatasetSettings(Section):
@@ -103,6 +154,19 @@ class DatasetSettings(Section):
     sparse: bool = False
     crs: str | None = None
     storage_options: Mapping[str, Any] = Field(default_factory=dict)
+    layouts: tuple[LayoutSettings, ...] = ()
+    items: Literal["whole", "month", "year", "run"] | None = None
+    """One STAC item for each of these; None lets the data decide."""
+    locations: str | None = None
+    """GeoJSON file of named places."""
+
+    @field_validator("layouts")
+    @classmethod
+    def distinct(cls, value: tuple[LayoutSettings, ...]) -> tuple[LayoutSettings, ...]:
+        """Refuse two layouts of one name."""
+        if len({layout.name for layout in value}) < len(value):
+            raise ValueError("two layouts have the same name")
+        return value
 
 
 class Settings(Section):
@@ -112,6 +176,7 @@ class Settings(Section):
     data: Path = Field(default_factory=lambda: default_data())
     limits: LimitSettings = LimitSettings()
     jobs: JobSettings = JobSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
     demonstration: bool = False
     """Publish the demonstration datasets at start."""
     datasets: Mapping[str, DatasetSettings] = Field(default_factory=dict)
@@ -148,7 +213,8 @@ class Settings(Section):
             DatasetDefinition(
                 id=key,
                 providers=tuple(Provider(p.name, p.roles, p.url) for p in dataset.providers),
-                **dataset.model_dump(exclude={"providers"}),
+                layouts=tuple(LayoutDefinition(o.name, o.href, o.storage_options) for o in dataset.layouts),
+                **dataset.model_dump(exclude={"providers", "layouts"}),
             )
             for key, dataset in self.datasets.items()
         )
@@ -202,9 +268,16 @@ def load_settings(path: Path) -> Settings:
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
+    def anchored[T: (DatasetSettings, LayoutSettings)](store: T) -> T:
+        return store if "://" in store.href else store.model_copy(update={"href": str(folder / store.href)})
+
     datasets = {
-        key: dataset if "://" in dataset.href else dataset.model_copy(update={"href": str(folder / dataset.href)})
+        key: anchored(dataset).model_copy(update={"layouts": tuple(anchored(layout) for layout in dataset.layouts)})
         for key, dataset in settings.datasets.items()
+    }
+    datasets = {
+        key: dataset.model_copy(update={"locations": str(folder / dataset.locations)}) if dataset.locations else dataset
+        for key, dataset in datasets.items()
     }
     data = settings.data if "data" not in settings.model_fields_set else folder / settings.data
     return settings.model_copy(update={"datasets": datasets, "data": data})

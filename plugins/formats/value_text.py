@@ -14,12 +14,13 @@ import orjson
 from numpy.typing import NDArray
 
 from plugins.datacube.coverage import Values
+from plugins.datacube.slabs import SlabbedValues
 
 BLOCK = 65_536
 """Values written at once: about 700 kB of text."""
 
 
-def data_type(values: Values) -> str:
+def data_type(values: Values | SlabbedValues) -> str:
     """Return ``float``, ``integer`` or ``string``, as CoverageJSON and its readers divide them."""
     kind = values.dtype.kind
     if kind == "f":
@@ -27,13 +28,14 @@ def data_type(values: Values) -> str:
     return "integer" if kind in "iub" else "string"
 
 
-def blocks(values: Values, size: int = BLOCK) -> Iterator[bytes]:
+def blocks(values: Values | SlabbedValues, size: int = BLOCK) -> Iterator[bytes]:
     """Yield the values in C order as JSON without brackets: ``1.5,null,2.0``, at most `size` values a block.
 
     Parameters
     ----------
     values : array, any shape
-        Floats with NaN for missing, integers or booleans (perhaps masked), or strings.
+        Floats with NaN for missing, integers or booleans (perhaps masked), or strings; or values that are read
+        while they are written.
     size : int
         Largest number of values in a block.
 
@@ -42,6 +44,10 @@ def blocks(values: Values, size: int = BLOCK) -> Iterator[bytes]:
     >>> list(blocks(np.array([[0.1, np.nan], [1, 2]], np.float32), size=3))
     [b'0.1,null,1.0', b'2.0']
     """
+    if isinstance(values, SlabbedValues):
+        for slab in values.slabs():
+            yield from blocks(slab, size)
+        return
     for start in range(0, values.size, size):
         yield _json(_flat(values, start, start + size))[1:-1]
 

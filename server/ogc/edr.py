@@ -29,6 +29,7 @@ from plugins.datacube.parse import PARAMETER_NAMES, parse_query
 from plugins.datacube.plan import ReadPlan, plan_query
 from plugins.datacube.query import Query
 from plugins.datacube.read import read
+from plugins.datacube.slabs import DECODED, in_slabs
 from plugins.formats.table import Format, formats_for, negotiate
 from server.ogc.arguments import query_arguments
 from server.ogc.collections import find
@@ -40,6 +41,8 @@ from server.ogc.messages import OgcRequest, OgcResponse
 from server.ogc.service import OgcService
 from server.problems import problem_for
 
+SLAB_MEMORY = 2 * DECODED
+"""Bytes that an answer holds which is read while it is sent."""
 WHOLE = 2**20
 """Bytes up to which an answer is sent whole; a larger one is streamed."""
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -207,8 +210,11 @@ def body(
     service: OgcService, request: OgcRequest, opened: OpenDatacube, todo: ReadPlan, form: Format
 ) -> Iterator[bytes]:
     """Read and encode; the bytes in flight are held until the last block has gone, or the client."""
-    with service.budget.hold(todo.cost.memory):
-        coverages = read(opened, todo, request.cancel)
+    later = None
+    if form.key == "CoverageJSON" and not isinstance(todo, LocatedPlan):
+        later = in_slabs(opened, todo, request.cancel)
+    with service.budget.hold(todo.cost.memory if later is None else min(todo.cost.memory, SLAB_MEMORY)):
+        coverages = read(opened, todo, request.cancel) if later is None else later
         if isinstance(todo, LocatedPlan):
             coverages = todo.named(coverages)
         blocks = form.encode(coverages)

@@ -77,3 +77,12 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert {k: d.href for k, d in settings.datasets.items()} == {
         "a": str(tmp_path / "a.zarr"), "b": "s3://bucket/b", "c": "/abs/c.zarr",
     }  # fmt: skip
+
+
+def test_named_places_are_relative_to_the_file_wherever_the_store_is(tmp_path: Path) -> None:
+    file = tmp_path / "a.yml"
+    file.write_text(
+        "datasets:\n  a: {href: 's3://bucket/a', locations: a.geojson}\n  b: {href: b, locations: /b.json}\n"
+    )
+    found = {one.id: one.locations for one in load_settings(file).definitions()}
+    assert found == {"a": str(tmp_path / "a.geojson"), "b": "/b.json"}
