@@ -16,6 +16,7 @@ import numpy as np
 
 from plugins.datacube.blocks import chunk_bytes
 from plugins.datacube.cancel import Cancel
+from plugins.datacube.chunks import ChunkCache
 from plugins.datacube.coverage import Coverage, Values
 from plugins.datacube.datacube import Parameter
 from plugins.datacube.decode import decoded_dtype
@@ -103,7 +104,8 @@ class SlabbedValues:
 
     def _read(self, group: Group) -> Values:
         part = replace(self.todo.selection, groups=(replace(group, parameters=(self.parameter,)),))
-        (coverage,) = read(self.opened, plan(self.opened.cube, part), self.cancel)
+        # What is read once, and is larger than the cache is meant for, does not push out what others have read.
+        (coverage,) = read(self.opened, plan(self.opened.cube, part), self.cancel, cache=ChunkCache(0))
         return coverage.ranges[self.parameter.name].reshape(-1)
 
 

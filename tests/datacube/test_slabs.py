@@ -11,6 +11,7 @@ import zarr
 
 from plugins.datacube import slabs
 from plugins.datacube.cancel import Cancel
+from plugins.datacube.chunks import ChunkCache
 from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import CancelledError
 from plugins.datacube.library import OpenDatacube, open_datacube
@@ -107,9 +108,9 @@ def test_every_chunk_is_decoded_once(opened: OpenDatacube, monkeypatch: pytest.M
     asked: list[int] = []
     real = slabs.read
 
-    def counted(opened: OpenDatacube, todo: ReadPlan, cancel: Cancel) -> Any:
+    def counted(opened: OpenDatacube, todo: ReadPlan, cancel: Cancel, cache: ChunkCache) -> Any:
         asked.append(todo.cost.chunks)
-        return real(opened, todo, cancel)
+        return real(opened, todo, cancel, cache=cache)
 
     monkeypatch.setattr(slabs, "read", counted)
     later = in_slabs(opened, todo, Cancel())
