@@ -301,13 +301,27 @@ async def _stream(blocks: Iterator[bytes], limiter: anyio.CapacityLimiter, cance
     done = object()
     try:
         while True:
-            block: Any = await anyio.to_thread.run_sync(next, blocks, done, limiter=limiter)
+            block: Any = await _next(blocks, done, limiter, cancel)
             if block is done:
                 return
             yield block
     finally:
         cancel.cancel()
         _close(blocks)
+
+
+async def _next(blocks: Iterator[bytes], done: object, limiter: anyio.CapacityLimiter, cancel: Cancel) -> Any:
+    """Return the next block; where the client goes away meanwhile, tell the thread that makes it, and wait for it."""
+    making = asyncio.ensure_future(anyio.to_thread.run_sync(next, blocks, done, limiter=limiter))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        cancel.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([making])
+        # What it ended with is nobody's concern any more, but must be taken note of.
+        making.exception()
+        raise
 
 
 def _close(blocks: Iterator[bytes]) -> None:

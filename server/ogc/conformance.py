@@ -13,9 +13,8 @@ from server.ogc.documents import document_arguments, document_response
 from server.ogc.messages import OgcRequest, OgcResponse
 from server.ogc.service import OgcService
 
-EDR_CLASSES = ("core", "collections", "json", "geojson", "edr-geojson", "covjson", "queries")
-"""OGC 19-086, Annex A, in every version. The class ``html`` asks for pages of the data queries too, which there are
-not; instances belong to ``queries``."""
+EDR_CLASSES = ("core", "collections", "json", "geojson", "edr-geojson", "covjson", "html", "queries")
+"""OGC 19-086, Annex A, in every version; instances belong to ``queries``."""
 EDR_VERSIONS = {
     "http://www.opengis.net/spec/ogcapi-edr-1/1.0": "oas30",
     "http://www.opengis.net/spec/ogcapi-edr-1/1.1": "oas30",

@@ -58,8 +58,8 @@ def test_the_declared_classes(site):
         "https://www.opengis.net/spec/ogcapi-edr-1/1.2/conf/edr-geojson",
         "https://www.opengis.net/spec/ogcapi-edr-1/1.2/conf/oas31",
     } <= set(classes)
-    # Neither is done; and the data queries have no pages, as the class html of EDR asks.
-    assert not [name for name in classes if "callback" in name or ("edr-1" in name and name.endswith("/html"))]
+    assert not [name for name in classes if "callback" in name]
+    assert [name for name in classes if "edr-1" in name and name.endswith("/conf/html")]
 
 
 def test_the_fronts_add_their_classes(site_of, stores):

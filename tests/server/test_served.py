@@ -57,15 +57,18 @@ def test_a_360_day_calendar_keeps_its_dates(demo) -> None:  # type: ignore[no-un
         np.testing.assert_allclose(coverage["domain"]["axes"]["x"]["values"], part["longitude"].values - 360, atol=0)
 
 
-def test_a_grid_that_is_not_supported_is_listed_with_the_reason(demo) -> None:  # type: ignore[no-untyped-def]
+def test_the_ocean_grid_gives_the_values_of_its_file(demo) -> None:  # type: ignore[no-untyped-def]
     listed = {c["id"]: c for c in demo.get("/ogc/collections").json()["collections"]}
     assert set(listed) == {"ostia-sst", "hadcm3-a1b", "orca2-temperature", "era5-like"}
-    assert not listed["orca2-temperature"].get("data_queries")
-    assert "curvilinear" in listed["orca2-temperature"]["description"]
-    refused = demo.get("/ogc/collections/orca2-temperature/position?coords=POINT(-30 0)")
-    assert refused.status_code == 404
-    assert "curvilinear" in refused.json()["detail"]
     assert "synthetic" in listed["era5-like"]["title"].lower()
+    with original("orca2_votemper.nc") as file:
+        values, latitudes, longitudes = (file[name].values for name in ("votemper", "nav_lat", "nav_lon"))
+    for row, column in ((60, 40), (75, 100), (90, 150)):
+        place = f"POINT({float(longitudes[row, column])!r} {float(latitudes[row, column])!r})"
+        answer = demo.get(f"/ogc/collections/orca2-temperature/position?coords={place}").json()
+        (value,) = answer["ranges"]["votemper"]["values"]
+        stored = values[row, column]
+        assert value is None if np.isnan(stored) else np.float32(value) == stored
 
 
 def test_every_format_gives_the_same_values(demo, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
