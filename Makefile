@@ -5,6 +5,7 @@ SHELL := /bin/sh
 PORT ?= 8000
 HOST ?= 127.0.0.1
 DATA ?= data
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -19,8 +20,9 @@ help: ## Show what can be made
 serve: $(VENV)/.serve pages ## Publish the demonstration datasets and serve them on http://127.0.0.1:8000 (PORT=… HOST=…)
 	@exec $(BIN)/isopleth serve config/demo.yml --host $(HOST) --port $(PORT) --data $(DATA)
 
-test: $(VENV)/.test pages ## Run the tests
-	@$(BIN)/python -m pytest $(TESTS)
+# One process a core, each with whole files. Many tests start Python, so compiled files are kept whatever is set outside.
+test: $(VENV)/.test pages ## Run the tests, or some of them (TESTS=tests/docs)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
 
 check: $(VENV)/.test ## Lint, format, types, import contracts
 	@$(BIN)/ruff check .

@@ -82,10 +82,9 @@ class Horizontal:
         at_y, at_x = self.y.take(y_indices), self.x.take(x_indices, np.array(longitudes))
         cells = (Along(self.y_dim, y_indices), Along(self.x_dim, x_indices))
         asked = np.array(points)[order]
+        distances = None
         if self.geographic:
             distances = metres(asked[:, 0], asked[:, 1], at_x.values, at_y.values)
-        else:
-            distances = np.hypot(asked[:, 0] - at_x.values, asked[:, 1] - at_y.values)
         return Points(cells, at_y, at_x, tuple(order), distances=distances)
 
     def box(self, west: float, south: float, east: float, north: float) -> Rectangle:

@@ -198,7 +198,10 @@ def _horizontal(cube: Datacube, axes: Mapping[str, Axis], query: Query, own: els
     if not isinstance(query, Position | Trajectory) and (counted or (query.crs is not None and not same)):
         return raster(elsewhere.localised(query, request), on_axes, elsewhere.heart(query, on_axes))
     by_distance = isinstance(query, Radius | Corridor) and not native.geographic
-    if same and not by_distance and (gridded or query.interpolation is Interpolation.NEAREST):
+    by_axes = gridded or query.interpolation is Interpolation.NEAREST
+    if isinstance(query, Position) and not native.geographic:
+        by_axes = False  # its distance from the centre is one on the Earth
+    if same and by_axes and not by_distance:
         return Horizontal(y_dim, y, x_dim, x, geographic=native.geographic).select(query, own)
     return elsewhere.select(query, on_axes, own, native=gridded)
 
