@@ -22,15 +22,20 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from catalog import failures
+from catalog.aggregations import Aggregations
 from catalog.client import API_PATH, CatalogClient
+from catalog.conditional import Conditional
 from catalog.document import STAC_VERSION
 from catalog.links import STAC_PATH
 from catalog.openapi import as_openapi_3_0
 from catalog.queryables import SchemasClient
 from catalog.repository import Repository
 from catalog.requests import SearchBody, extensions
+from catalog.transactions import Transactions
+from catalog.writers import Writers
 
 VERSION = "0.1.0"
+WRITING_METHODS = ("PUT", "PATCH", "DELETE")
 
 
 class Settings(ApiSettings):
@@ -47,6 +52,8 @@ def stac_application(
     title: str = "Isopleth",
     description: str = "Weather and climate datacubes",
     body_limit: int = 1 << 20,
+    write_key: str | None = None,
+    write_limit: int = 64 << 20,
 ) -> FastAPI:
     """Return the STAC API as an ASGI application, to be mounted at `catalog.links.STAC_PATH`.
 
@@ -61,6 +68,10 @@ def stac_application(
         Of the landing page.
     body_limit : int
         Bytes of the body of ``POST /search``; a larger one is refused with 413.
+    write_key : str, optional
+        Who sends it as bearer token may write (`catalog.transactions`); without it nobody may.
+    write_limit : int
+        Bytes of the body of a request that writes.
     """
     settings = Settings(
         stac_fastapi_title=title,
@@ -82,6 +93,8 @@ def stac_application(
         root_path_in_servers=False,
     )
     offered = extensions(client, SchemasClient(repository, client))
+    counting = Aggregations(repository, client, offered.of_aggregations, SearchBody)
+    writing = [] if write_key is None else [Transactions(repository, client)]
     items_request = cast(
         "type[ItemCollectionUri]",
         create_request_model(
@@ -95,7 +108,7 @@ def stac_application(
         title=title,
         description=description,
         stac_version=STAC_VERSION,
-        extensions=offered.all,
+        extensions=[*offered.all, counting, *writing],
         exceptions={},
         search_get_request_model=create_get_request_model(offered.of_search),
         search_post_request_model=create_post_request_model(offered.of_search, base_model=SearchBody),
@@ -103,15 +116,17 @@ def stac_application(
         collections_get_request_model=offered.of_collections,
         # The last one is the outermost.
         middlewares=[
-            Middleware(failures.BodyLimit, limit=body_limit),
+            Middleware(failures.BodyLimit, limit=body_limit, write_limit=write_limit),
+            *([] if write_key is None else [Middleware(Writers, key=write_key)]),
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],
-                allow_methods=["GET", "POST", "OPTIONS"],
+                allow_methods=["GET", "HEAD", "POST", "OPTIONS", *([] if write_key is None else WRITING_METHODS)],
                 allow_headers=["*"],
-                expose_headers=["Link"],
+                expose_headers=["ETag", "Link", "Location"],
                 max_age=600,
             ),
+            Middleware(Conditional),
         ],
     )
     # stac-fastapi makes its own links (in extensions) from the router's prefix, which a mount does not set.

@@ -16,16 +16,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from catalog.assets import GEOJSON, JSON
-from catalog.document import STAC_VERSION, Document
+from catalog.document import QUERYABLES, SORTABLES, STAC_VERSION, Document
 from catalog.fields import Fields, project, read_fields
 from catalog.links import FrontUrls
 from catalog.repository import ItemQuery, Page, Repository
 from catalog.search import PAGE_LIMIT, collection_query, item_query
 from catalog.served import (
-    QUERYABLES,
     SCHEMA,
-    SORTABLES,
+    aggregation_links,
     counts,
+    item_links,
     next_get,
     respond,
     root,
@@ -42,7 +42,6 @@ API_PATH = "/api"
 
 CONFORMANCE = (
     "https://api.stacspec.org/v1.0.0/core",
-    "https://api.stacspec.org/v1.0.0/browseable",
     "https://api.stacspec.org/v1.0.0/collections",
     "https://api.stacspec.org/v1.0.0/ogcapi-features",
     "https://api.stacspec.org/v1.0.0/item-search",
@@ -50,7 +49,11 @@ CONFORMANCE = (
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
 )
-"""What is true. ``browseable``: the landing page links every collection as child, a collection every item."""
+"""What is always true."""
+BROWSEABLE = "https://api.stacspec.org/v1.0.0/browseable"
+"""True as long as no collection has more items than it links: the landing page links every collection as child."""
+ITEM_LINKS_LIMIT = 2_000
+"""Items that a collection links: clients that read static catalogues follow these."""
 
 
 class CatalogClient(AsyncBaseCoreClient):
@@ -83,7 +86,7 @@ class CatalogClient(AsyncBaseCoreClient):
         document = cast(
             "Document",
             self._landing_page(
-                base_url=f"{urls.stac}/", conformance_classes=self.conformance_classes(), extension_schemas=[]
+                base_url=f"{urls.stac}/", conformance_classes=await self._conforms_to(), extension_schemas=[]
             ),
         )
         document["links"] += [
@@ -102,6 +105,7 @@ class CatalogClient(AsyncBaseCoreClient):
                 "href": f"{urls.stac}/queryables",
             },
             {"rel": SORTABLES, "type": SCHEMA, "title": "What items are sorted by", "href": f"{urls.stac}/sortables"},
+            *aggregation_links(urls.stac),
         ]
         for heading in await run_in_threadpool(self._repository.headings):
             href = urls.stac_collection(heading.id)
@@ -110,7 +114,11 @@ class CatalogClient(AsyncBaseCoreClient):
 
     async def conformance(self, **kwargs: Any) -> Any:  # noqa: ARG002 - stac-fastapi's signature
         """``GET /conformance``."""
-        return respond({"conformsTo": self.conformance_classes()})
+        return respond({"conformsTo": await self._conforms_to()})
+
+    async def _conforms_to(self) -> list[str]:
+        partly = await run_in_threadpool(self._repository.has_more, ITEM_LINKS_LIMIT)
+        return [*self.conformance_classes(), *(() if partly else (BROWSEABLE,))]
 
     async def all_collections(
         self,
@@ -136,7 +144,14 @@ class CatalogClient(AsyncBaseCoreClient):
     async def get_collection(self, collection_id: str, **kwargs: Any) -> Any:
         """``GET /collections/{id}``."""
         document = await self.collection(collection_id)
-        return respond(served_collection(document, self.urls(kwargs["request"])))
+        return respond(await run_in_threadpool(self.whole_collection, document, self.urls(kwargs["request"])))
+
+    def whole_collection(self, document: Document, urls: FrontUrls) -> Document:
+        """Return a kept collection as it is read, with links to its items."""
+        served = served_collection(document, urls)
+        its_items = self._repository.item_headings(document["id"], ITEM_LINKS_LIMIT)
+        served["links"] += item_links(document["id"], its_items, urls)
+        return served
 
     async def get_item(self, item_id: str, collection_id: str, **kwargs: Any) -> Any:
         """``GET /collections/{id}/items/{id}``."""
@@ -158,7 +173,7 @@ class CatalogClient(AsyncBaseCoreClient):
         request: Request = kwargs["request"]
         await self.collection(collection_id)
         query = item_query(
-            collections=[collection_id], bbox=bbox, datetime=datetime, limit=limit, token=token, **_asked(kwargs)
+            collections=[collection_id], bbox=bbox, datetime=datetime, limit=limit, token=token, **asked(kwargs)
         )
         urls = self.urls(request)
         here = f"{urls.stac_collection(collection_id)}/items"
@@ -185,7 +200,7 @@ class CatalogClient(AsyncBaseCoreClient):
         request: Request = kwargs["request"]
         query = item_query(
             collections=collections, ids=ids, bbox=bbox, intersects=intersects or None, datetime=datetime, limit=limit,
-            **_asked(kwargs),
+            **asked(kwargs),
         )  # fmt: skip
         urls = self.urls(request)
         here = f"{urls.stac}/search"
@@ -202,7 +217,7 @@ class CatalogClient(AsyncBaseCoreClient):
         body: Document = search_request.model_dump(mode="json", exclude_none=True)
         sent: Document = search_request.model_dump(mode="json", by_alias=True, exclude_unset=True)
         fields = read_fields(sent["fields"]) if "fields" in sent else None
-        query = item_query(**_asked(body))
+        query = item_query(**asked(body))
         urls = self.urls(kwargs["request"])
         here = f"{urls.stac}/search"
 
@@ -264,8 +279,8 @@ class CatalogClient(AsyncBaseCoreClient):
 _SEARCHED = frozenset(signature(item_query).parameters)
 
 
-def _asked(parameters: Document) -> Document:
-    """Return what a search asks, without the parameters that are for others."""
+def asked(parameters: Document) -> Document:
+    """Return what `item_query` takes of a search, without the parameters that are for others."""
     return {name: value for name, value in parameters.items() if name in _SEARCHED}
 
 

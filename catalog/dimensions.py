@@ -34,6 +34,21 @@ def dimensions(cube: Datacube) -> dict[str, dict[str, Any]]:
     return {name: _dimension(axis, cube) for name, axis in cube.axes.items()}
 
 
+def cut(entry: dict[str, Any], axis: Axis) -> dict[str, Any]:
+    """Return the entry of ``cube:dimensions`` for a part of an axis that is not horizontal.
+
+    Parameters
+    ----------
+    entry : dict
+        The entry of the whole axis; a regular step holds for its parts too.
+    axis : Axis
+        The part.
+    """
+    if axis.kind is not AxisKind.T:
+        return _vertical(axis) if axis.kind is AxisKind.Z else _additional(axis)
+    return _temporal(axis, entry["step"] if axis.size > 1 else None)
+
+
 def variables(cube: Datacube) -> dict[str, dict[str, Any]]:
     """Return ``cube:variables``: every parameter that can be queried."""
     return {name: _variable(parameter) for name, parameter in cube.parameters.items()}
@@ -77,9 +92,9 @@ def _dimension(axis: Axis, cube: Datacube) -> dict[str, Any]:
             return _additional(axis)
 
 
-def _temporal(axis: Axis) -> dict[str, Any]:
+def _temporal(axis: Axis, step: str | None = None) -> dict[str, Any]:
     texts = axis.texts() if axis.size <= VALUES_LIMIT else axis.take(np.array([0, axis.size - 1])).texts()
-    step = time_step(axis)
+    step = step or time_step(axis)
     description = f"{_label(axis)}; {axis.size} {_plural('time', axis.size)}"
     if axis.calendar not in STANDARD:
         description += f" in the CF calendar {axis.calendar}, whose dates need not exist in the Gregorian calendar"

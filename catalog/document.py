@@ -20,10 +20,28 @@ STAC_VERSION = "1.1.0"
 DATACUBE_EXTENSION = "https://stac-extensions.github.io/datacube/v2.3.0/schema.json"
 ZARR_EXTENSION = "https://stac-extensions.github.io/zarr/v1.1.0/schema.json"
 XARRAY_EXTENSION = "https://stac-extensions.github.io/xarray-assets/v1.0.0/schema.json"
+FORECAST_EXTENSION = "https://stac-extensions.github.io/forecast/v0.2.0/schema.json"
+VERSION_EXTENSION = "https://stac-extensions.github.io/version/v1.2.0/schema.json"
 EXTENSIONS = (DATACUBE_EXTENSION, ZARR_EXTENSION, XARRAY_EXTENSION)
 """The schemas whose fields the documents made from datacubes carry."""
 
-STRUCTURAL_RELATIONS = frozenset({"self", "root", "parent", "collection", "items"})
+QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
+SORTABLES = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
+STRUCTURAL_RELATIONS = frozenset(
+    {
+        "self",
+        "root",
+        "parent",
+        "collection",
+        "items",
+        "item",
+        "child",
+        QUERYABLES,
+        SORTABLES,
+        "aggregate",
+        "aggregations",
+    }
+)
 """Relations that follow from where a document is served; they are never kept, always made anew."""
 
 
@@ -53,6 +71,13 @@ def absolute_at(document: Document, base: str) -> Document:
 def descriptive_links(document: Document) -> list[dict[str, Any]]:
     """Return the links that say something about the data, without those that `STRUCTURAL_RELATIONS` names."""
     return [link for link in document.get("links", []) if link.get("rel") not in STRUCTURAL_RELATIONS]
+
+
+def kept(document: Document, base: str) -> Document:
+    """Return a document of a client as it is kept: hrefs relative to `base`, structural links left out."""
+    links = document.get("links")
+    found = document if not isinstance(links, list) else {**document, "links": descriptive_links(document)}
+    return relative_to(found, base)
 
 
 def digest(documents: Sequence[Document]) -> str:

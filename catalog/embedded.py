@@ -22,13 +22,35 @@ from pathlib import Path
 import orjson
 
 from catalog import sql_functions, tables, tokens
+from catalog.counting import counting
 from catalog.document import Document
 from catalog.filter_sql import near_box
 from catalog.filter_values import Sql
 from catalog.plans import any_word, plan, where, within_period
-from catalog.repository import MATCHED_LIMIT, CollectionQuery, Heading, ItemQuery, Page
+from catalog.repository import (
+    BUCKETS_LIMIT,
+    HARVESTED,
+    MATCHED_LIMIT,
+    Buckets,
+    CollectionQuery,
+    Extremes,
+    Heading,
+    Interval,
+    ItemQuery,
+    Kept,
+    Page,
+    Revision,
+    Written,
+)
 from catalog.sorting import order_of
-from plugins.datacube.errors import BusyError, InvalidQueryError, IsoplethError, StorageError, UnknownError
+from plugins.datacube.errors import (
+    BusyError,
+    ConflictError,
+    InvalidQueryError,
+    IsoplethError,
+    StorageError,
+    UnknownError,
+)
 
 BUSY_SECONDS = 30.0
 SEARCH_SECONDS = 10.0
@@ -85,8 +107,7 @@ class EmbeddedRepository:
                 "delete from items where collection = ? and id not in (select value from json_each(?))",
                 (document["id"], kept),
             )
-            for item in items:
-                tables.put_item(connection, item)
+            tables.put_items(connection, items)
 
     def get_collection(self, collection: str) -> Document | None:
         """Return a collection, or None."""
@@ -119,6 +140,23 @@ class EmbeddedRepository:
             rows = connection.execute("select id, json_extract(json, '$.title') from collections order by id")
             return tuple(Heading(*row) for row in rows)
 
+    def item_headings(self, collection: str, limit: int) -> tuple[Heading, ...]:
+        """Return id and title of items of a collection, the latest first, at most `limit`."""
+        titled = "select id, json_extract(props, '$.title') from items"
+        statement = f"{titled} where collection = ? order by t0 desc, pk desc limit ?"
+        with self._reading() as connection:
+            return tuple(Heading(*row) for row in connection.execute(statement, (collection, limit)))
+
+    def has_more(self, limit: int) -> bool:
+        """Return whether any collection has more than `limit` items."""
+        # Only as far as it matters is counted.
+        statement = (
+            "select exists(select 1 from collections c where"
+            " exists(select 1 from items where collection = c.id limit 1 offset ?))"
+        )
+        with self._reading() as connection:
+            return bool(connection.execute(statement, (limit,)).fetchone()[0])
+
     def digests(self) -> Mapping[str, str]:
         """Return the digest of every harvested collection, by id."""
         with self._reading() as connection:
@@ -127,20 +165,12 @@ class EmbeddedRepository:
     def delete_collection(self, collection: str) -> bool:
         """Delete a collection with its items; False where there was none."""
         with self._writing() as connection:
-            connection.execute("delete from items where collection = ?", (collection,))
-            return connection.execute("delete from collections where id = ?", (collection,)).rowcount > 0
+            return tables.delete_collection(connection, collection)
 
     def upsert_items(self, items: Iterable[Document]) -> int:
         """Put items in place of those with the same id, all or none; return how many."""
-        count = 0
         with self._writing() as connection:
-            for item in items:
-                name = item["collection"]
-                if connection.execute("select 1 from collections where id = ?", (name,)).fetchone() is None:
-                    raise UnknownError(f"there is no collection {name!r}")
-                tables.put_item(connection, item)
-                count += 1
-        return count
+            return tables.put_items(connection, items).total
 
     def get_item(self, collection: str, item: str) -> Document | None:
         """Return an item, or None."""
@@ -151,6 +181,36 @@ class EmbeddedRepository:
         with self._writing() as connection:
             statement = "delete from items where collection = ? and id = ?"
             return connection.execute(statement, (collection, item)).rowcount > 0
+
+    def insert_items(self, collection: str, items: Iterable[Document], *, replace: bool) -> Written:
+        """Put items into a collection that was not harvested, all or none."""
+        with self._writing() as connection:
+            if _harvested(connection, collection):
+                raise ConflictError(HARVESTED)
+            return tables.put_items(connection, items, replace=replace)
+
+    def revise_collection(self, collection: str, revise: Revision) -> None:
+        """Let a function decide about a collection; nobody writes between what it sees and what it says."""
+        with self._writing() as connection:
+            row = connection.execute("select json, digest from collections where id = ?", (collection,)).fetchone()
+            text, digest = row or (None, None)
+            changed = revise(Kept(None if text is None else orjson.loads(text), digest is not None))
+            if changed is not None:
+                tables.put_collection(connection, changed, None)
+            elif text is not None:
+                tables.delete_collection(connection, collection)
+
+    def revise_item(self, collection: str, item: str, revise: Revision) -> None:
+        """Let a function decide about an item."""
+        with self._writing() as connection:
+            harvested = _harvested(connection, collection)
+            names = (collection, item)
+            row = connection.execute("select json from items where collection = ? and id = ?", names).fetchone()
+            changed = revise(Kept(None if row is None else orjson.loads(row[0]), harvested))
+            if changed is not None:
+                tables.put_items(connection, [changed])
+            else:
+                connection.execute("delete from items where collection = ? and id = ?", names)
 
     def search(self, query: ItemQuery) -> Page:
         """Return a page of items in their order, the latest first where none is asked."""
@@ -173,6 +233,24 @@ class EmbeddedRepository:
         documents = tuple(orjson.loads(row[-1]) for row in rows[: query.limit])
         return Page(documents, token, matched if matched <= MATCHED_LIMIT else None)
 
+    def extremes(self, query: ItemQuery) -> Extremes:
+        """Return count and times of the items of a query."""
+        with self._reading() as connection, _bounded(connection):
+            matching, values = plan(connection, query).where([])
+            statement = f"select count(*), min(t0), max(t1) from items{matching}"  # noqa: S608
+            return Extremes(*connection.execute(statement, values).fetchone())
+
+    def buckets(self, query: ItemQuery, name: str, interval: Interval) -> Buckets:
+        """Count the items of a query by a property."""
+        with self._reading() as connection, _bounded(connection):
+            matching, values = plan(connection, query).where([])
+            rows = connection.execute(counting(name, interval, matching), values).fetchmany(BUCKETS_LIMIT + 1)
+            if len(rows) <= BUCKETS_LIMIT:
+                return Buckets(tuple(rows), 0)
+            every = connection.execute(f"select sum(n) from ({counting(name, interval, matching)})", values)  # noqa: S608
+            kept = tuple(rows[:BUCKETS_LIMIT])
+            return Buckets(kept, every.fetchone()[0] - sum(count for _, count in kept))
+
     def samples(self, collection: str | None) -> Sequence[Document]:
         """Return the properties of some items: the latest of a collection, or the last of every collection."""
         if collection is None:
@@ -182,6 +260,18 @@ class EmbeddedRepository:
         values = (SAMPLES,) if collection is None else (collection, SAMPLES)
         with self._reading() as connection:
             return tuple(orjson.loads(text) for (text,) in connection.execute(statement, values))
+
+    def index(self, names: Iterable[str]) -> None:
+        """Keep indexes on exactly these properties: filters that compare them, in the order of time, are quick."""
+        wanted = dict(entry for name in names for entry in tables.property_indexes(name))
+        with self._writing() as connection:
+            there = dict(
+                connection.execute("select name, sql from sqlite_master where name like 'property!_%' escape '!'")
+            )
+            for name in there.keys() - wanted.keys():
+                connection.execute(f"drop index {name}")
+            for name in wanted.keys() - there.keys():
+                connection.execute(wanted[name])
 
     def close(self) -> None:
         """Close the pooled connections; the repository cannot be used any more."""
@@ -291,6 +381,14 @@ def _bounded(connection: sqlite3.Connection) -> Iterator[None]:
         raise
     finally:
         connection.set_progress_handler(None, 0)
+
+
+def _harvested(connection: sqlite3.Connection, collection: str) -> bool:
+    """Return whether a collection is made from a dataset. Raises `UnknownError` where there is none."""
+    row = connection.execute("select digest from collections where id = ?", (collection,)).fetchone()
+    if row is None:
+        raise UnknownError(f"there is no collection {collection!r}")
+    return row[0] is not None
 
 
 _inherited: list[sqlite3.Connection] = []

@@ -18,6 +18,7 @@ import pystac
 from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
+from catalog.forecasts import valid_extent
 from plugins.datacube.datacube import Datacube
 
 type Box = tuple[float, float, float, float]
@@ -67,8 +68,9 @@ def rfc3339(moment: datetime) -> str:
 
 
 def interval_of(cube: Datacube) -> tuple[datetime | None, datetime | None]:
-    """Return first and last time of the cube; None is an open end."""
-    start, end = gregorian(cube.extent.start), gregorian(cube.extent.end)
+    """Return first and last time of the cube, of forecasts the times of validity; None is an open end."""
+    first, last = valid_extent(cube) or (cube.extent.start, cube.extent.end)
+    start, end = gregorian(first), gregorian(last)
     return (end, start) if start is not None and end is not None and start > end else (start, end)
 
 

@@ -19,7 +19,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.search import VALID_BBOX, VALID_DATETIME
-from plugins.datacube.errors import BusyError, InvalidQueryError, IsoplethError, StorageError, UnknownError
+from plugins.datacube.errors import (
+    BusyError,
+    ConflictError,
+    InvalidQueryError,
+    IsoplethError,
+    PreconditionError,
+    StorageError,
+    UnknownError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +35,14 @@ PROBLEM = "application/problem+json"
 STATUS: dict[type[IsoplethError], HTTPStatus] = {
     InvalidQueryError: HTTPStatus.BAD_REQUEST,
     UnknownError: HTTPStatus.NOT_FOUND,
+    PreconditionError: HTTPStatus.PRECONDITION_FAILED,
+    ConflictError: HTTPStatus.CONFLICT,
     BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageError: HTTPStatus.BAD_GATEWAY,
 }
 
+WRITES = "isopleth.writes"
+"""Key of an ASGI scope: the client may write, and wants to."""
 VALID = {"bbox": VALID_BBOX, "datetime": VALID_DATETIME}
 
 
@@ -43,17 +55,28 @@ def install(app: FastAPI) -> None:
 
 
 class BodyLimit:
-    """ASGI middleware: read a request's body up to a limit, and refuse a larger one with 413."""
+    """ASGI middleware: read a request's body up to a limit, and refuse a larger one with 413.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    Parameters
+    ----------
+    app : ASGIApp
+    limit : int
+        Bytes of the body of a search.
+    write_limit : int
+        Bytes of the body of a request that writes; only those with the key come here (`catalog.writers`).
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, write_limit: int) -> None:
         self._app = app
         self._limit = limit
+        self._write_limit = write_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its whole body, or answer it."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self._app(scope, receive, send)
             return
+        limit = self._write_limit if scope.get(WRITES) else self._limit
         messages: list[Message] = []
         size, more = 0, True
         while more:
@@ -61,8 +84,8 @@ class BodyLimit:
             messages.append(message)
             size += len(message.get("body", b""))
             more = message.get("more_body", False)
-            if size > self._limit:
-                detail = f"the body is larger than {self._limit} bytes"
+            if size > limit:
+                detail = f"the body is larger than {limit} bytes"
                 refusal = problem(
                     Request(scope), HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", detail,
                     headers={"Connection": "close"},

@@ -127,6 +127,20 @@ def property_value(name: str) -> Value:
     )
 
 
+def indexed_expressions(name: str) -> tuple[str, ...]:
+    """Return the SQL by which a comparison finds a property, for indexes on it: as number, and as text or date.
+
+    Raises
+    ------
+    InvalidQueryError
+        If the name is none of a property.
+    """
+    kinds = property_value(name).kinds
+    return tuple(
+        kinds[kind].text for kind in (NUMBER, TEXT, INSTANT) if kind in kinds and (kind != INSTANT or len(kinds) == 1)
+    )
+
+
 def extraction(name: str) -> tuple[str, str]:
     """Return SQL for the JSON type and for the value of a property; dots lead into objects.
 

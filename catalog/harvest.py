@@ -2,7 +2,8 @@
 
 Idempotent: a second harvest of the same datasets writes nothing. A dataset that cannot be opened or described is
 reported and does not stop the others; its last description stays, since data that cannot be read today has not ceased
-to exist. A collection whose dataset is no longer there is removed; collections that were not harvested are not touched.
+to exist. A collection whose dataset is no longer there is removed; collections that were not harvested are not touched,
+and win over a dataset of the same id.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from catalog.assets import ZarrFormat
-from catalog.describe import collection
+from catalog.describe import described
 from catalog.document import digest, relative_to
-from catalog.items import items
 from catalog.links import FrontUrls
 from catalog.repository import Repository
 from plugins.datacube.datacube import Datacube
 from plugins.datacube.errors import BusyError, IsoplethError, StorageError
 from plugins.datacube.library import Entry, OpenDatacube
+from plugins.datacube.limits import Limits
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ _DESCRIBED: dict[str, tuple[Datacube, str]] = {}
 A server harvests every few seconds; a cube is immutable, so what was said of it once need not be worked out again.
 """
 
+FOREIGN = "the catalogue has another collection of this id, which was imported or written by a client"
 UNEXPECTED = "the dataset could not be described; the reason has been logged"
 
 
@@ -44,7 +46,9 @@ class HarvestReport:
     """One sentence for each dataset that could not be described."""
 
 
-def harvest(entries: Iterable[Entry], repository: Repository, urls: FrontUrls) -> HarvestReport:
+def harvest(
+    entries: Iterable[Entry], repository: Repository, urls: FrontUrls, limits: Limits | None = None
+) -> HarvestReport:
     """Bring the repository up to date with the datasets.
 
     Parameters
@@ -55,6 +59,8 @@ def harvest(entries: Iterable[Entry], repository: Repository, urls: FrontUrls) -
         Written one collection a transaction; several harvests at the same time do no harm.
     urls : FrontUrls
         Public addresses; only their layout matters, documents are kept relative to their base.
+    limits : Limits, optional
+        What one answer of the server may cost: files that would cost more are not linked.
 
     Raises
     ------
@@ -71,8 +77,11 @@ def harvest(entries: Iterable[Entry], repository: Repository, urls: FrontUrls) -
         if entry.opened is None:
             failed[name] = entry.problem or "the dataset cannot be opened"
             continue
+        if name not in known and repository.get_collection(name) is not None:
+            failed[name] = FOREIGN
+            continue
         try:
-            state = _put(entry.opened, repository, urls, known.get(name))
+            state = _put(entry.opened, repository, urls, limits, known.get(name))
         except (StorageError, BusyError):
             raise
         except IsoplethError as error:
@@ -90,7 +99,9 @@ def harvest(entries: Iterable[Entry], repository: Repository, urls: FrontUrls) -
     return HarvestReport(**states, removed=removed, failed=failed)
 
 
-def _put(opened: OpenDatacube, repository: Repository, urls: FrontUrls, known: str | None) -> str:
+def _put(
+    opened: OpenDatacube, repository: Repository, urls: FrontUrls, limits: Limits | None, known: str | None
+) -> str:
     """Describe one datacube, and write it where its description differs from the known digest."""
     cube = opened.cube
     last = _DESCRIBED.get(cube.id)
@@ -98,11 +109,12 @@ def _put(opened: OpenDatacube, repository: Repository, urls: FrontUrls, known: s
         return "unchanged"
     # The raw view shows a store as it is kept; an Icechunk repository is Zarr version 3.
     zarr_format: ZarrFormat = 2 if opened.source.layout == "zarr2" else 3
-    described = relative_to(collection(cube, urls, zarr_format), urls.base)
-    its_items = [relative_to(item, urls.base) for item in items(cube, urls, zarr_format)]
-    state = digest([described, *its_items])
+    document, its_items = described(cube, urls, zarr_format, limits, opened)
+    document = relative_to(document, urls.base)
+    its_items = [relative_to(item, urls.base) for item in its_items]
+    state = digest([document, *its_items])
     _DESCRIBED[cube.id] = (cube, state)
     if state == known:
         return "unchanged"
-    repository.replace(described, its_items, state)
+    repository.replace(document, its_items, state)
     return "added" if known is None else "changed"

@@ -1,7 +1,7 @@
-"""Which STAC items does a datacube have?
+"""Which STAC items does a datacube have, and what do they say?
 
-One: the item ``<collection>-all`` covers the whole datacube, so that a search by box or date finds the data. Its id
-does not change when the data do; ``isopleth:snapshot`` tells which state it describes.
+One for each part that `catalog.partitions` finds, so that a search by box or date finds the data. An item's id does not
+change when the data do: it is that of its collection, and ``all``, the month, the year or the reference time.
 
 A cube without a time axis has no item: a STAC item must carry a date, and an invented one would let the cube answer
 searches that it should not, or miss those that it should. The collection still lists it.
@@ -9,30 +9,23 @@ searches that it should not, or miss those that it should. The collection still 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from catalog.assets import JSON, ZarrFormat, assets
-from catalog.dimensions import dimensions, variables
-from catalog.document import EXTENSIONS, STAC_VERSION, Document
-from catalog.extents import Box, box_of, interval_of, rfc3339
+from catalog.dimensions import cut, dimensions, variables
+from catalog.document import EXTENSIONS, FORECAST_EXTENSION, STAC_VERSION, Document
+from catalog.extents import Box, box_of, rfc3339
 from catalog.links import FrontUrls
+from catalog.partitions import WHOLE_SUFFIX, Part, parts
+from catalog.renditions import Renditions
+from plugins.datacube.calendar import MICROSECONDS, iso_duration
 from plugins.datacube.datacube import Datacube
-
-WHOLE_SUFFIX = "-all"
-
-
-def item_id(cube: Datacube) -> str:
-    """Return the id of the item that covers the whole cube."""
-    return f"{cube.id}{WHOLE_SUFFIX}"
+from plugins.datacube.limits import Limits
 
 
-def has_item(cube: Datacube) -> bool:
-    """Return whether the cube has dates that a STAC item can carry."""
-    return None not in interval_of(cube)
-
-
-def items(cube: Datacube, urls: FrontUrls, zarr_format: ZarrFormat = 3) -> tuple[Document, ...]:
-    """Return the items of a datacube: one or none.
+def items(cube: Datacube, urls: FrontUrls, zarr_format: ZarrFormat = 3, limits: Limits | None = None) -> list[Document]:
+    """Return the items of a datacube, in the order of their times.
 
     Parameters
     ----------
@@ -42,32 +35,85 @@ def items(cube: Datacube, urls: FrontUrls, zarr_format: ZarrFormat = 3) -> tuple
         Public addresses for the assets.
     zarr_format : {2, 3}
         The format in which the raw Zarr view shows the store.
+    limits : Limits, optional
+        What one answer of the server may cost; larger files are not offered.
     """
-    start, end = interval_of(cube)
-    if start is None or end is None:
-        return ()
+    return list(_items(cube, urls, zarr_format, limits or Limits()))
+
+
+def _items(cube: Datacube, urls: FrontUrls, zarr_format: ZarrFormat, limits: Limits) -> Iterator[Document]:
     box = box_of(cube)
-    document: Document = {
-        "type": "Feature",
-        "stac_version": STAC_VERSION,
-        "stac_extensions": list(EXTENSIONS),
-        "id": item_id(cube),
-        "collection": cube.id,
-        "geometry": footprint(box),
-        "bbox": list(box),
-        "properties": {
-            "title": cube.title,
-            "datetime": rfc3339(start) if start == end else None,
-            "start_datetime": rfc3339(start),
-            "end_datetime": rfc3339(end),
-            "cube:dimensions": dimensions(cube),
-            "cube:variables": variables(cube),
-            "isopleth:snapshot": cube.snapshot,
-        },
-        "links": [{"rel": "collection", "type": JSON, "href": urls.stac_collection(cube.id)}],
-        "assets": assets(cube, urls, zarr_format),
+    geometry = footprint(box)
+    described = dimensions(cube)
+    measured = variables(cube)
+    renditions = Renditions(cube, box, urls, limits)
+    stores = assets(cube, urls, zarr_format)
+    for part in parts(cube):
+        parted = {name: cut(described[name], axis) for name, axis in part.axes.items()}
+        properties: dict[str, Any] = {
+            "title": _title(cube, part),
+            **_times(part),
+            "cube:dimensions": described | parted,
+            "cube:variables": measured,
+        }
+        if part.suffix == WHOLE_SUFFIX:
+            # A part need not have changed when the cube has.
+            properties["isopleth:snapshot"] = cube.snapshot
+        yield {
+            "type": "Feature",
+            "stac_version": STAC_VERSION,
+            "stac_extensions": [*EXTENSIONS, *((FORECAST_EXTENSION,) if part.reference is not None else ())],
+            "id": f"{cube.id}-{part.suffix}",
+            "collection": cube.id,
+            "geometry": geometry,
+            "bbox": list(box),
+            "properties": properties,
+            "links": _links(cube, urls, part),
+            "assets": stores | renditions.of(part),
+        }
+
+
+def _times(part: Part) -> dict[str, Any]:
+    """Return the dates of an item, of a forecast by the forecast extension (v0.2.0) too.
+
+    The nominal date of a period is its start: clients sort by it, and some cannot do without. The horizon leads from
+    the reference time to the first valid time, the duration from there to the last one.
+    """
+    times: dict[str, Any] = {
+        "datetime": rfc3339(part.start),
+        "start_datetime": rfc3339(part.start),
+        "end_datetime": rfc3339(part.end),
     }
-    return (document,)
+    if part.reference is not None:
+        times["forecast:reference_datetime"] = rfc3339(part.reference)
+        horizon, duration = ((b - a).total_seconds() for a, b in ((part.reference, part.start), (part.start, part.end)))
+        if horizon >= 0:
+            times["forecast:horizon"] = _duration(horizon)
+        times["forecast:duration"] = _duration(duration)
+    return times
+
+
+def _duration(seconds: float) -> str:
+    return iso_duration(round(seconds * MICROSECONDS["second"]))
+
+
+def _title(cube: Datacube, part: Part) -> str:
+    if part.suffix == WHOLE_SUFFIX:
+        return cube.title
+    if part.reference is not None:
+        return f"{cube.title}, run of {rfc3339(part.reference)}"
+    return f"{cube.title}, {part.suffix}"
+
+
+def _links(cube: Datacube, urls: FrontUrls, part: Part) -> list[dict[str, Any]]:
+    links = [{"rel": "collection", "type": JSON, "href": urls.stac_collection(cube.id)}]
+    if cube.unsupported is None:
+        what, href = "collection", urls.collection(cube.id)
+        if part.run is not None:
+            what, href = "run", urls.instance(cube.id, part.run.id)
+        title = f"The {what} in OGC API - Environmental Data Retrieval"
+        links.append({"rel": "related", "type": JSON, "title": title, "href": href})
+    return links
 
 
 def footprint(box: Box) -> dict[str, Any]:

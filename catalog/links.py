@@ -70,6 +70,19 @@ class FrontUrls:
         """EDR collection document."""
         return f"{self.base}/ogc/collections/{_segment(identifier)}"
 
+    def instances(self, collection: str) -> str:
+        """List of the instances of an EDR collection."""
+        return f"{FrontUrls.collection(self, collection)}/instances"
+
+    def instance(self, collection: str, identifier: str) -> str:
+        """EDR document of an instance: a forecast run, or a state of the data."""
+        # A reference time keeps its colons (RFC 3986, section 3.3, allows them in a path).
+        return f"{FrontUrls.instances(self, collection)}/{quote(identifier, safe=':')}"
+
+    def versions(self, collection: str) -> str:
+        """Version history of an EDR collection."""
+        return f"{FrontUrls.collection(self, collection)}/versions"
+
     def stac_collection(self, identifier: str) -> str:
         """STAC collection document."""
         return f"{self.stac}/collections/{_segment(identifier)}"

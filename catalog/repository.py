@@ -7,8 +7,9 @@ called from several threads, and several processes may share one repository.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from catalog.document import Document
@@ -16,6 +17,8 @@ from catalog.extents import Box
 
 MATCHED_LIMIT = 10_000
 """Items are counted up to here; beyond it, counting would cost more than the page itself."""
+HARVESTED = "the collection describes a dataset of this server: it changes with the dataset, and by nothing else"
+"""Why a client cannot write there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,78 @@ class Page:
     """How many there are on all pages; None where that is not known (more than `MATCHED_LIMIT` items)."""
 
 
+BUCKETS_LIMIT = 1_000
+"""Buckets of one aggregation."""
+
+
+class Interval(StrEnum):
+    """How long the buckets of dates are."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, slots=True)
+class Extremes:
+    """How many items there are, and the earliest and latest of their times."""
+
+    count: int
+    start: int | None
+    """Microseconds since 1970, UTC; None where there are no items."""
+    end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """How many items there are of each value, at most `BUCKETS_LIMIT` values."""
+
+    counts: tuple[tuple[str | int | float, int], ...]
+    """Values by rising order of dates, else those with most items first."""
+    overflow: int
+    """Items of the values that are left out; one may have several values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """The least that a list of collections shows."""
+    """The least that a list of collections or items shows."""
 
     id: str
     title: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many items were written, and how."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    """They were there already, to the last letter."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.added + self.changed + self.unchanged
+
+    def __add__(self, other: Written) -> Written:
+        """Return the sum of both."""
+        return Written(self.added + other.added, self.changed + other.changed, self.unchanged + other.unchanged)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is there before a change."""
+
+    document: Document | None
+    """None where there is nothing."""
+    harvested: bool
+    """Whether the collection, or that of the item, is made from a dataset."""
+
+
+type Revision = Callable[[Kept], Document | None]
+"""Returns what shall be there instead, None for nothing; what it raises undoes the change."""
 
 
 class Repository(Protocol):
@@ -117,6 +186,14 @@ class Repository(Protocol):
         """Return id and title of every collection, by id."""
         ...
 
+    def item_headings(self, collection: str, limit: int) -> tuple[Heading, ...]:
+        """Return id and title of items of a collection, the latest first, at most `limit`."""
+        ...
+
+    def has_more(self, limit: int) -> bool:
+        """Return whether any collection has more than `limit` items."""
+        ...
+
     def digests(self) -> Mapping[str, str]:
         """Return the digest of every harvested collection, by id; others are absent."""
         ...
@@ -140,6 +217,22 @@ class Repository(Protocol):
         """Delete an item; False where there was none."""
         ...
 
+    def insert_items(self, collection: str, items: Iterable[Document], *, replace: bool) -> Written:
+        """Put items into a collection that was not harvested, all or none.
+
+        Raises `UnknownError` where there is no such collection, and `ConflictError` where it is harvested, or, unless
+        they may be replaced, where an item is there already.
+        """
+        ...
+
+    def revise_collection(self, collection: str, revise: Revision) -> None:
+        """Let a function decide about a collection; nobody writes between what it sees and what it says."""
+        ...
+
+    def revise_item(self, collection: str, item: str, revise: Revision) -> None:
+        """Let a function decide about an item. Raises `UnknownError` where there is no such collection."""
+        ...
+
     def search(self, query: ItemQuery) -> Page:
         """Return a page of items.
 
@@ -148,8 +241,24 @@ class Repository(Protocol):
         """
         ...
 
+    def extremes(self, query: ItemQuery) -> Extremes:
+        """Return count and times of the items of a query; order and page do not matter."""
+        ...
+
+    def buckets(self, query: ItemQuery, name: str, interval: Interval) -> Buckets:
+        """Count the items of a query by a property.
+
+        `name` is ``collection``, ``datetime`` (in buckets of the interval, by the item's date or the start of its
+        period) or a property: of an array each member counts, of an object each key, once an item.
+        """
+        ...
+
     def samples(self, collection: str | None) -> Sequence[Document]:
         """Return the properties of some items: the latest of a collection, or the last of every collection."""
+        ...
+
+    def index(self, names: Iterable[str]) -> None:
+        """Keep indexes on exactly these properties. Raises `InvalidQueryError` for a name that is none."""
         ...
 
     def close(self) -> None:

@@ -158,6 +158,7 @@ class Extensions:
 
     of_search: list[ApiExtension]
     of_items: list[ApiExtension]
+    of_aggregations: list[ApiExtension]
     of_collections: Any
     """The request model of ``GET /collections``."""
     others: list[ApiExtension]
@@ -175,15 +176,19 @@ def extensions(client: CatalogClient, schemas: SchemasClient) -> Extensions:
     words_of_items = FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.ITEMS])
     sort = [SortConformanceClasses.ITEM_SEARCH_SORT, SortConformanceClasses.ITEM_SEARCH_SORTABLES]
     sort_items = [SortConformanceClasses.FEATURES_SORT, SortConformanceClasses.FEATURES_SORTABLES]
+    counted: list[ApiExtension] = [
+        QueryExtension(),
+        SearchFilter(client=schemas, conformance_classes=[*CQL2, FilterConformanceClasses.SEARCH]),
+        words,
+    ]
     return Extensions(
         of_search=[
             FieldsExtension(conformance_classes=[FieldsConformanceClasses.SEARCH]),
-            QueryExtension(),
             SearchSortExtension(client=schemas, conformance_classes=[*sort, SORT_BEFORE[0]]),
-            SearchFilter(client=schemas, conformance_classes=[*CQL2, FilterConformanceClasses.SEARCH]),
-            words,
+            *counted,
             paging,
         ],
+        of_aggregations=counted,
         of_items=[
             FieldsExtension(conformance_classes=[FieldsConformanceClasses.ITEMS]),
             ItemCollectionSortExtension(client=schemas, conformance_classes=[*sort_items, SORT_BEFORE[1]]),

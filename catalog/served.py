@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -9,13 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from catalog.assets import GEOJSON, JSON
-from catalog.document import Document, absolute_at, descriptive_links
+from catalog.conditional import entity_tag
+from catalog.document import QUERYABLES, SORTABLES, Document, absolute_at, descriptive_links
 from catalog.links import FrontUrls
-from catalog.repository import Page
+from catalog.repository import Heading, Page
 
 SCHEMA = "application/schema+json"
-QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
-SORTABLES = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
+REVALIDATE = "no-cache"
+"""Keep it, but ask whether it is still so: what was harvested a second ago shows at once."""
 
 
 def served_collection(document: Document, urls: FrontUrls) -> Document:
@@ -29,9 +32,26 @@ def served_collection(document: Document, urls: FrontUrls) -> Document:
         {"rel": "items", "type": GEOJSON, "title": "Items", "href": f"{own}/items"},
         {"rel": QUERYABLES, "type": SCHEMA, "title": "What its items can be filtered by", "href": f"{own}/queryables"},
         {"rel": SORTABLES, "type": SCHEMA, "title": "What its items can be sorted by", "href": f"{own}/sortables"},
+        *aggregation_links(own),
         *descriptive_links(served),
     ]
     return served
+
+
+def aggregation_links(above: str) -> list[Document]:
+    """Return the links to the aggregations of the catalogue or of a collection."""
+    return [
+        {"rel": "aggregate", "type": JSON, "title": "Counts of its items", "href": f"{above}/aggregate"},
+        {"rel": "aggregations", "type": JSON, "title": "Which counts there are", "href": f"{above}/aggregations"},
+    ]
+
+
+def item_links(collection: str, items: Iterable[Heading], urls: FrontUrls) -> list[Document]:
+    """Return the links from a collection to its items."""
+    return [
+        {"rel": "item", "type": GEOJSON, "title": item.title or item.id, "href": urls.stac_item(collection, item.id)}
+        for item in items
+    ]
 
 
 def served_item(document: Document, urls: FrontUrls) -> Document:
@@ -75,6 +95,7 @@ def next_get(request: Request, address: str, page: Page, media_type: str) -> lis
     return [{"rel": "next", "type": media_type, "title": "The next page", "href": href, "method": "GET"}]
 
 
-def respond(document: Document, media_type: str = JSON) -> Response:
-    """Return a finished response."""
-    return Response(orjson.dumps(document), media_type=media_type)
+def respond(document: Document, media_type: str = JSON, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return a finished response with its entity tag; a client asks again with ``If-None-Match``."""
+    body = orjson.dumps(document)
+    return Response(body, status, {"ETag": entity_tag(body), "Cache-Control": REVALIDATE}, media_type)

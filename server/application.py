@@ -12,31 +12,43 @@ from urllib.parse import urlsplit
 import anyio
 import orjson
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from catalog.application import stac_application
 from plugins.datacube.errors import UnknownError
+from plugins.datacube.query import QUERY_TYPES
 from plugins.processes.registry import PROCESSES
-from server import health, zarr_view
+from server import catalog_front, health, zarr_view
 from server.asgi import ApiFunction, Transport
 from server.deployment import Deployment
+from server.ogc.at_once import at_once
 from server.ogc.collections import collection, collections
 from server.ogc.conformance import conformance
 from server.ogc.edr import edr_query
+from server.ogc.handover import Handover, answer_status
 from server.ogc.host import PygeoapiHost
+from server.ogc.instances import instance, instance_query, instances, versions
+from server.ogc.items import item, items
 from server.ogc.jobs import JobService, job_dismiss, job_list, job_results, job_status, result_file
 from server.ogc.landing import landing
+from server.ogc.locations import (
+    instance_location_list,
+    instance_location_query,
+    location_list,
+    location_query,
+)
 from server.ogc.messages import OgcRequest, OgcResponse, json_response
 from server.ogc.openapi import openapi
 from server.ogc.openapi_processes import process_paths
 from server.ogc.processes import CONFORMANCE, ProcessService, execute, process_description, process_list
 from server.ogc.service import OgcService
+from server.pages.answer import answer_page
 from server.pages.context import CollectionCard, CollectionPage, LandingPage
 from server.pages.render import HEADERS, Pages, explorer_document
 from server.problems import problem_for
@@ -45,8 +57,28 @@ CORES = os.cpu_count() or 1
 METADATA_THREADS = 8
 DATA_THREADS = 2 * CORES
 """One that computes and one that waits for storage, a core."""
+EDR = "edr"
+"""In the path of a route: a type of data query."""
+EDR_QUERY = "data of a collection"
 EXPOSED = ["Content-Crs", "ETag", "Link", "Location", "Preference-Applied", "Repr-Digest", "Retry-After",
-           "Content-Range", "Accept-Ranges", "Content-Length"]  # fmt: skip
+           "Content-Location", "Content-Range", "Accept-Ranges", "Content-Length"]  # fmt: skip
+
+
+class QueryType(Convertor[str]):
+    """The name of a type of data query in a path."""
+
+    regex = "|".join(QUERY_TYPES)
+
+    def convert(self, value: str) -> str:
+        """Return the name."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return the name."""
+        return value
+
+
+register_url_convertor(EDR, QueryType())
 
 
 def create_application(deployment: Deployment) -> Starlette:
@@ -59,6 +91,7 @@ def create_application(deployment: Deployment) -> Starlette:
         data=anyio.CapacityLimiter(DATA_THREADS),
         render=partial(_page, pages, settings.server.title),
         body_limit=settings.limits.request_body,
+        show=partial(answer_page, pages, settings.server.title),
     )
 
     @contextlib.asynccontextmanager
@@ -66,19 +99,16 @@ def create_application(deployment: Deployment) -> Starlette:
         with deployment.running():
             yield
 
-    stac = stac_application(
-        deployment.repository,
-        base_url=deployment.urls.base,
-        title=settings.server.title,
-        description=settings.server.description,
-    )
+    of_ogc = _ogc_routes(deployment, transport)
     routes: list[BaseRoute] = [
+        # Starlette tries one route after the other: what is asked most comes first.
+        *(route for route in of_ogc if isinstance(route, Route) and route.name == EDR_QUERY),
         *_page_routes(deployment, transport, pages),
         *health.routes(deployment),
         *zarr_view.routes(deployment.library),
         Route("/results/{job_id}/{name}", _result_endpoint(deployment), methods=["GET"]),
-        *_ogc_routes(deployment, transport),
-        Mount("/stac", stac),
+        *of_ogc,
+        *catalog_front.routes(deployment),
     ]
     middleware = [Middleware(SecurityHeaders)]
     if settings.server.cors:
@@ -87,7 +117,7 @@ def create_application(deployment: Deployment) -> Starlette:
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],
-                allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
+                allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
                 allow_headers=["*"],
                 expose_headers=EXPOSED,
                 max_age=86_400,
@@ -103,6 +133,7 @@ def create_application(deployment: Deployment) -> Starlette:
 
 def _ogc_routes(deployment: Deployment, transport: Transport) -> list[BaseRoute]:
     settings = deployment.settings
+    jobs = JobService(deployment.jobs, deployment.runner.results)
     service = OgcService(
         library=deployment.library,
         host=PygeoapiHost(
@@ -116,8 +147,8 @@ def _ogc_routes(deployment: Deployment, transport: Transport) -> list[BaseRoute]
         description=settings.server.description,
         extra_paths=lambda _: process_paths(),
         extra_conformance=CONFORMANCE,
+        handover=Handover(jobs, deployment.library, settings.job_limits, automatic=settings.limits.hand_over),
     )
-    jobs = JobService(deployment.jobs, deployment.runner.results)
     processes = ProcessService(
         jobs=jobs,
         library=deployment.library,
@@ -125,15 +156,21 @@ def _ogc_routes(deployment: Deployment, transport: Transport) -> list[BaseRoute]
         sync_limits=settings.sync_limits,
         budget=deployment.budget,
         work=settings.data / "tmp",
+        callbacks=settings.callback_policy,
     )
 
-    def route(path: str, function: ApiFunction, *methods: str, **options: bool) -> Route:
-        return Route(f"/ogc{path}", transport.endpoint(function, **options), methods=list(methods) or ["GET"])
+    def route(path: str, function: ApiFunction, *methods: str, **options: Any) -> Route:
+        name = options.pop("name", None)
+        endpoint = transport.endpoint(function, **options)
+        return Route(f"/ogc{path}", endpoint, methods=list(methods) or ["GET"], name=name)
 
     def job(request: OgcRequest, job_id: str) -> OgcResponse:
         return (job_dismiss if request.method == "DELETE" else job_status)(jobs, request, job_id)
 
     one = "/collections/{collection_id}"
+    below = one + "/instances/{instance_id}"
+    places = "/locations/{location_ids}"
+    of_data = {"reads_data": True, "html": False, "data_page": True}
     return [
         route("", partial(landing, service)),
         route("/", partial(landing, service)),
@@ -142,13 +179,34 @@ def _ogc_routes(deployment: Deployment, transport: Transport) -> list[BaseRoute]
         route("/api", partial(openapi, service)),
         route("/collections", partial(collections, service)),
         route(one, partial(collection, service)),
-        route(one + "/{query_type}", partial(edr_query, service), "GET", "POST", reads_data=True, html=False),
+        route(one + "/instances", partial(instances, service)),
+        route(one + "/versions", partial(versions, service)),
+        route(below, partial(instance, service)),
+        route(below + "/locations", partial(instance_location_list, service), "GET", "POST"),
+        route(below + places, partial(instance_location_query, service), "GET", "POST", **of_data),
+        route(f"{below}/{{query_type}}", partial(instance_query, service), "GET", "POST", **of_data),
+        route(one + "/items", partial(items, service), "GET", "POST", reads_data=True),
+        route(one + "/items/{item_id}", partial(item, service), reads_data=True),
+        route(one + "/locations", partial(location_list, service), "GET", "POST"),
+        route(one + places, partial(location_query, service), "GET", "POST", **of_data),
+        route(
+            f"{one}/{{query_type:{EDR}}}",
+            partial(edr_query, service),
+            "GET",
+            "POST",
+            name=EDR_QUERY,
+            at_once=partial(at_once, service),
+            **of_data,
+        ),
+        # No such query: the answer says so.
+        route(one + "/{query_type}", partial(edr_query, service), "GET", "POST", **of_data),
         route("/processes", partial(process_list, processes)),
         route("/processes/{process_id}", partial(process_description, processes)),
         route("/processes/{process_id}/execution", partial(execute, processes), "POST", reads_data=True, html=False),
         route("/jobs", partial(job_list, jobs)),
         route("/jobs/{job_id}", job, "GET", "DELETE"),
         route("/jobs/{job_id}/results", partial(job_results, jobs), html=False),
+        route("/jobs/{job_id}/answer", partial(answer_status, jobs), "GET", "POST", html=False),
     ]
 
 

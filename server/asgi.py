@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 import anyio
 import anyio.to_thread
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from catalog.links import FrontUrls
 from plugins.datacube.cancel import Cancel
@@ -32,12 +34,14 @@ from server.encodings import MINIMUM, STREAMED, CompressedBlocks, accepted, comp
 from server.ogc.messages import OgcRequest, OgcResponse
 from server.pages.render import HEADERS
 from server.problems import problem_for
+from server.turns import Turns
 
 DISCONNECT_POLL_SECONDS = 0.25
 NOT_OF_THE_PAGE: Final = frozenset({"content-type", "content-disposition", "content-crs", "etag"})
 """Headers of an answer that say nothing of the page about it."""
 
 type ApiFunction = Callable[..., OgcResponse]
+type ShortFunction = Callable[..., OgcResponse | Callable[[], OgcResponse] | None]
 type Renderer = Callable[[OgcRequest, OgcResponse], str]
 
 
@@ -45,6 +49,18 @@ class BodyTooLargeError(InvalidQueryError):
     """The request's body is larger than the server reads."""
 
     code = "body-too-large"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An ASGI application that answers by a function; it raises nothing that a route would have to make a response of."""
+
+    answer: Callable[[Request], Awaitable[Response]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self.answer(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +81,19 @@ class Transport:
     bodies: BodyCache = field(default_factory=BodyCache)
     """The files that were made for recent answers."""
 
+    turns: Turns = field(default_factory=Turns)
+    """The time that the event loop gives to short answers."""
+
     def endpoint(
-        self, function: ApiFunction, *, reads_data: bool = False, html: bool = True, data_page: bool = False
-    ) -> Callable[[Request], Awaitable[Response]]:
-        """Return a Starlette endpoint for an API function.
+        self,
+        function: ApiFunction,
+        *,
+        reads_data: bool = False,
+        html: bool = True,
+        data_page: bool = False,
+        at_once: ShortFunction | None = None,
+    ) -> Endpoint:
+        """Return an endpoint of a Starlette route for an API function.
 
         Parameters
         ----------
@@ -80,22 +105,32 @@ class Transport:
             Whether a browser gets the JSON answer as a page.
         data_page : bool
             Whether a browser gets a page about the answer, which then asks for the data itself.
+        at_once : callable, optional
+            Takes what `function` takes, and is called on the event loop: gives the answer where that is a matter of
+            microseconds, or what remains to be done in a thread, or None where `function` is to be called.
         """
         limiter = self.data if reads_data else self.metadata
 
         async def endpoint(request: Request) -> Response:
             cancel = Cancel()
             as_page = data_page and self.show is not None and request.method in ("GET", "HEAD")
-            wants_html = (html or as_page) and _prefers_html(request)
+            query = _query(request)
+            wants_html = (html or as_page) and _prefers_html(request, query)
             try:
-                message = await self._message(request, cancel)
+                message = await self._message(request, query, cancel)
+                rest: Callable[[], OgcResponse] | None = None
+                if at_once is not None and not wants_html:
+                    short = await self.turns.take(partial(at_once, message, **request.path_params))
+                    if isinstance(short, OgcResponse):
+                        return await self._send(request, short, limiter, cancel)
+                    rest = short
                 call: ApiFunction = partial(function, **request.path_params)
                 if wants_html:
                     message = _as_json(message)
                     call = partial(_headers_alone, call) if as_page else call
                 elif reads_data:
                     call = partial(self._file, call)
-                work = partial(call, message)
+                work = rest or partial(call, message)
                 if reads_data:
                     response = await _run_watched(request, cancel, work, limiter)
                 else:
@@ -114,7 +149,7 @@ class Transport:
                 return await self._page(request, shown, problem)
             return await self._send(request, response, limiter, cancel)
 
-        return endpoint
+        return Endpoint(endpoint)
 
     async def _page(
         self, request: Request, message: OgcRequest, response: OgcResponse, *, as_page: bool = False
@@ -148,10 +183,7 @@ class Transport:
         wanted = header if still_meant(message.headers.get("if-range"), etag) else None
         return _part(asked, body, wanted, kept=body.size <= self.bodies.capacity)
 
-    async def _message(self, request: Request, cancel: Cancel) -> OgcRequest:
-        query: dict[str, list[str]] = {}
-        for name, value in request.query_params.multi_items():
-            query.setdefault(name, []).append(value)
+    async def _message(self, request: Request, query: dict[str, list[str]], cancel: Cancel) -> OgcRequest:
         body = b""
         if request.method in ("POST", "PUT", "PATCH"):
             parts, size = [], 0
@@ -161,15 +193,16 @@ class Transport:
                     raise BodyTooLargeError("body", f"the body is larger than {self.body_limit} bytes")
                 parts.append(part)
             body = b"".join(parts)
+        headers = dict(request.headers.items())
         return OgcRequest(
             method=request.method,
             path=request.scope["path"],  # `request.url` is assembled from many parts, and asks for none of them
             query=query,
             base=self.urls,
-            accept=request.headers.get("accept"),
+            accept=request.headers.get("accept") if headers.pop("accept", None) is not None else None,
             body=body,
-            content_type=request.headers.get("content-type"),
-            headers={k: v for k, v in request.headers.items() if k not in ("accept", "content-type")},
+            content_type=request.headers.get("content-type") if headers.pop("content-type", None) is not None else None,
+            headers=headers,
             cancel=cancel,
         )
 
@@ -258,9 +291,24 @@ def _problem(request: Request, error: Exception) -> OgcResponse:
     return OgcResponse(status, headers, body)
 
 
-def _prefers_html(request: Request) -> bool:
+def _query(request: Request) -> dict[str, list[str]]:
+    """Return the parameters in the address: every value of every name, in the order in which they were sent."""
+    query: dict[str, list[str]] = {}
+    # As `urllib.parse.parse_qsl` does, in half the time.
+    for part in request.scope["query_string"].decode("latin-1").split("&"):
+        if part:
+            name, _, value = part.partition("=")
+            query.setdefault(_unquoted(name), []).append(_unquoted(value))
+    return query
+
+
+def _unquoted(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
+
+
+def _prefers_html(request: Request, query: Mapping[str, Sequence[str]]) -> bool:
     """Return whether the client wants a page: ``f=html``, or an Accept header that puts text/html first."""
-    wanted = request.query_params.get("f")
+    wanted = query.get("f", ("",))[-1]
     if wanted:
         return wanted.lower() in ("html", "text/html")
     first = request.headers.get("accept", "").split(",")[0].split(";")[0].strip().lower()

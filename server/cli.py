@@ -3,6 +3,7 @@
     isopleth serve [CONFIG | STORE…]     run the server
     isopleth publish FILE… --id ID       turn NetCDF or GRIB files into a served dataset
     isopleth layout ID --for PURPOSE     write a dataset once more, in other chunks
+    isopleth jobs list|show|cancel|…     look at the jobs of a data folder, and act on them
     isopleth check STORE | CONFIG        examine stores before serving them
     isopleth catalog COMMAND             show, check, export and fill the STAC catalogue
 
@@ -45,6 +46,14 @@ examples:
   isopleth catalog show era5 era5-2020-01
   isopleth catalog export /var/www/stac --server https://data.example.org
   isopleth catalog import https://stac.example.org/ --prefix their-""",
+    "jobs": """examples:
+  isopleth jobs list --status running,accepted
+  isopleth jobs show JOB                  all about one job, with the log of its attempts
+  isopleth jobs cancel JOB                stop it, or remove its result
+  isopleth jobs retry JOB                 put a failed job back into the queue
+  isopleth jobs purge --older-than 30     delete jobs that ended 30 days ago, with their results
+
+All of them work on the data folder, while a server runs or not.""",
     "check": """examples:
   isopleth check era5.zarr
   isopleth check config/production.yml    every dataset of a configuration
@@ -123,6 +132,8 @@ def parser() -> argparse.ArgumentParser:
     layout.add_argument("--quiet", action="store_true", help="no progress bar")
     _data_option(layout)
 
+    _jobs_commands(verb("jobs", "look at the jobs of a data folder, and act on them"))
+
     check = verb("check", "examine a store, or every dataset of a configuration, before serving it")
     check.add_argument("source", metavar="STORE|CONFIG")
     check.add_argument("--json", action="store_true", help="machine-readable report")
@@ -136,7 +147,8 @@ def _catalog_commands(catalog: argparse.ArgumentParser) -> None:
 
     def command(name: str, summary: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        made.add_argument("--config", type=Path, metavar="FILE.yml", help="configuration of the server")
+        if name != "harvest":
+            made.add_argument("--config", type=Path, metavar="FILE.yml", help="configuration of the server")
         _data_option(made)
         return made
 
@@ -144,6 +156,9 @@ def _catalog_commands(catalog: argparse.ArgumentParser) -> None:
         made.add_argument("--server", metavar="URL", help="public address of the server (default: as configured)")
 
     harvest = command("harvest", "describe the datasets in the catalogue once, as a server does by itself")
+    harvest.add_argument(
+        "sources", nargs="*", metavar="CONFIG|STORE", help="as of `isopleth serve`: what is not named is taken out"
+    )
     harvest.add_argument("--json", action="store_true", help="machine-readable report")
 
     listed = command("list", "list the collections with the number of their items")
@@ -171,10 +186,35 @@ def _catalog_commands(catalog: argparse.ArgumentParser) -> None:
     imported.add_argument("source", metavar="FOLDER|FILE|URL")
     imported.add_argument("--prefix", default="", help="put before the ids of the collections")
     imported.add_argument(
-        "--published", metavar="URL", help="address at which a local folder is published: its relative links begin there"
+        "--published", metavar="URL", help="address at which a local folder is published: relative links begin there"
     )
     imported.add_argument("--json", action="store_true", help="machine-readable report")
     imported.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _jobs_commands(jobs: argparse.ArgumentParser) -> None:
+    commands = jobs.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        _data_option(made)
+        made.add_argument("--json", action="store_true", help="machine-readable report")
+        return made
+
+    listed = command("list", "list jobs, newest first")
+    listed.add_argument("--status", metavar="STATUS,…", help="accepted, running, successful, failed, dismissed")
+    listed.add_argument("--process", metavar="ID,…", help="of these processes")
+    listed.add_argument("--user", metavar="NAME", help="of this user")
+    listed.add_argument("--limit", type=_positive, default=50, metavar="N", help="most jobs (default 50)")
+    for name, summary in (
+        ("show", "show all about one job, and what its last attempt wrote to its log"),
+        ("cancel", "dismiss a job: a waiting or running one is stopped, a finished one loses its result"),
+        ("retry", "put a failed job back into the queue"),
+    ):
+        command(name, summary).add_argument("job", metavar="JOB", help="its id")
+    purge = command("purge", "delete jobs that ended long ago, with their results")
+    purge.add_argument("--older-than", type=float, required=True, metavar="DAYS", help="since their end; 0 is all")
+    purge.add_argument("--status", metavar="STATUS,…", help="successful, failed, dismissed (default: all of them)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -205,6 +245,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from server.catalog_command import catalog
 
             return catalog(options)
+        if options.verb == "jobs":
+            from server.jobs import jobs
+
+            return jobs(options)
         from server.check import check
 
         return check(options.source, as_json=options.json)
@@ -220,6 +264,12 @@ def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; 0 to 65535")
     return int(text)
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not int(text[:9]) >= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text[:9])
 
 
 def _mebibytes(text: str) -> int:

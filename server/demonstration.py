@@ -7,7 +7,7 @@ title says so.
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,13 +15,15 @@ from plugins.datacube.definition import DatasetDefinition, Provider
 from plugins.datacube.errors import DatasetError
 from plugins.datacube.ingest.content import Progress
 from plugins.datacube.ingest.folders import dataset_folder
-from plugins.datacube.published import DOCUMENT
+from plugins.datacube.published import DOCUMENT, read_dataset_json, write_dataset_json
 
 PACKAGE: Final = "iris_sample_data"
 _OGL: Final = "https://www.nationalarchives.gov.uk/doc/open-government-licence/version/3/"
 _MET_OFFICE: Final = Provider("UK Met Office", ("producer", "licensor"), "https://www.metoffice.gov.uk/")
 _SAMPLES: Final = Provider("SciTools iris-sample-data", ("processor",), "https://github.com/SciTools/iris-sample-data")
 SYNTHETIC: Final = "era5-like"
+PLACES: Final = Path(__file__).parent / "places"
+"""Named places of our own, ``<id>.geojson`` of the datasets that have any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,14 @@ def publish_demonstration(
     """
     ids = (*(sample.definition.id for sample in SAMPLES), SYNTHETIC)
     absent = [dataset_id for dataset_id in ids if not (dataset_folder(data, dataset_id) / DOCUMENT).exists()]
-    if not absent:
-        return ids
+    if absent:
+        _publish_absent(absent, data, progress, synthetic_days)
+    for dataset_id in ids:
+        _add_places(dataset_folder(data, dataset_id), PLACES / f"{dataset_id}.geojson")
+    return ids
+
+
+def _publish_absent(absent: list[str], data: Path, progress: Progress | None, synthetic_days: int | None) -> None:
     # Loading what writes costs a second, which a server that has everything does not need.
     from plugins.datacube.ingest.publish import publish
     from plugins.datacube.synthetic import DAYS, publish_synthetic
@@ -134,7 +142,14 @@ def publish_demonstration(
             publish([sample_folder() / sample.file], sample.definition, data, part_of(sample.definition.id))
     if SYNTHETIC in absent:
         publish_synthetic(data, part_of(SYNTHETIC), days=synthetic_days or DAYS)
-    return ids
+
+
+def _add_places(folder: Path, places: Path) -> None:
+    """Give a dataset its named places, unless it has some."""
+    if places.exists():
+        definition = read_dataset_json(folder)
+        if definition.locations is None:
+            write_dataset_json(folder, replace(definition, locations=str(places)))
 
 
 def sample_folder() -> Path:

@@ -18,7 +18,7 @@ from plugins.datacube.library import Library
 from plugins.datacube.limits import ByteBudget
 from plugins.datacube.mesh.tree import keep_in
 from plugins.jobs.runner import Runner
-from plugins.jobs.store import JobStore, Quotas
+from plugins.jobs.store import JobStore
 from plugins.processes.context import ProcessContext
 from plugins.processes.registry import ENTRY, PRELOAD
 from server.settings import Settings
@@ -122,7 +122,7 @@ def create(settings: Settings, more: tuple[DatasetDefinition, ...] = ()) -> Depl
     keep_in(data / "index")
     definitions = definitions_of(settings, more)
     context = ProcessContext(definitions, published, settings.job_limits)
-    jobs = JobStore(data / "jobs.sqlite", Quotas(settings.jobs.running_per_user, settings.jobs.queued_per_user))
+    jobs = JobStore(data / "jobs.sqlite", settings.quotas)
     runner = Runner(
         jobs,
         data / "results",
@@ -133,6 +133,7 @@ def create(settings: Settings, more: tuple[DatasetDefinition, ...] = ()) -> Depl
         memory=settings.jobs.memory,
         seconds=settings.jobs.wall_seconds,
         keep_seconds=settings.jobs.result_days * 86_400,
+        callbacks=settings.callback_policy,
     )
     return Deployment(
         settings=settings,

@@ -15,11 +15,14 @@ import orjson
 from plugins.datacube.errors import (
     BusyError,
     CancelledError,
+    ConflictError,
     DatasetError,
     InvalidQueryError,
     IsoplethError,
     NoDataError,
     NotAcceptableError,
+    PreconditionError,
+    QuotaError,
     StorageError,
     TooLargeError,
     UnknownError,
@@ -36,7 +39,10 @@ STATUS: dict[type[IsoplethError], HTTPStatus] = {
     UnknownError: HTTPStatus.NOT_FOUND,
     NoDataError: HTTPStatus.NO_CONTENT,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    PreconditionError: HTTPStatus.PRECONDITION_FAILED,
+    ConflictError: HTTPStatus.CONFLICT,
     BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
+    QuotaError: HTTPStatus.TOO_MANY_REQUESTS,
     CancelledError: HTTPStatus.SERVICE_UNAVAILABLE,
     UnsupportedDatasetError: HTTPStatus.BAD_REQUEST,
     DatasetError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -88,6 +94,9 @@ def problem_for(
         document |= {"valid": error.valid} if error.valid else {}
     if isinstance(error, TooLargeError):
         document |= {"estimate": error.estimate, "limits": error.limits}
+    if isinstance(error, QuotaError):
+        document |= {"rule": error.rule} if error.rule else {}
+        document |= {"valid": error.valid} if error.valid else {}
     if isinstance(error, BusyError):
         headers["Retry-After"] = str(error.retry_after)
     elif status is HTTPStatus.SERVICE_UNAVAILABLE:

@@ -18,6 +18,7 @@ from plugins.datacube.definition import DatasetDefinition
 from plugins.datacube.errors import DatasetError, InvalidQueryError
 from plugins.datacube.ingest.publish import ingest_file, is_source_file
 from plugins.datacube.library import Library
+from plugins.datacube.locations import locations_of
 from server.application import create_application
 from server.deployment import create
 from server.progress import ProgressBar
@@ -45,7 +46,7 @@ def serve(sources: Sequence[str], *, host: str | None, port: int | None, data: P
     IsoplethError
         If the configuration is wrong, or none of the stores that were named can be served.
     """
-    settings, definitions = _what_to_serve(sources, data)
+    settings, definitions = what_to_serve(sources, data)
     overrides = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=overrides)})
     logging.basicConfig(
@@ -97,7 +98,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _what_to_serve(sources: Sequence[str], data: Path | None) -> tuple[Settings, tuple[DatasetDefinition, ...]]:
+def what_to_serve(sources: Sequence[str], data: Path | None) -> tuple[Settings, tuple[DatasetDefinition, ...]]:
+    """Return the settings and the datasets that the arguments of the command line name."""
     configurations = [source for source in sources if source.lower().endswith((".yml", ".yaml"))]
     if configurations and len(sources) > 1:
         raise InvalidQueryError("sources", "give one configuration file, or stores, not both")
@@ -141,8 +143,10 @@ def remarks(library: Library) -> Iterator[tuple[str, str]]:
     """Yield (id, sentence) of what is served, but not as its owner may expect."""
     for entry in library.entries():
         cube = entry.opened.cube if entry.opened else None
-        if cube is None:
+        if entry.opened is None or cube is None:
             continue
+        # Read now, so that a file which cannot be used is said in the log before anybody asks.
+        locations_of(entry.opened)
         if cube.unsupported:
             yield cube.id, f"it is listed but cannot be queried: {cube.unsupported}"
         elif cube.axis(AxisKind.T) is None:

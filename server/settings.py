@@ -6,24 +6,30 @@ The file is YAML; every setting has a type, a default and a comment in ``config/
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from plugins.datacube.definition import ID_PATTERN, NATIVE, DatasetDefinition, LayoutDefinition, Provider
 from plugins.datacube.errors import InvalidQueryError
 from plugins.datacube.limits import Limits
+from plugins.jobs.callbacks import CallbackPolicy
+from plugins.jobs.rules import Quotas, Rule
 
 MIB = 1 << 20
 KEY_LENGTH = 20
 """Characters that a key has at least: it can be tried as often as an attacker likes."""
 PROPERTY = re.compile(r"[\w:@\-]{1,64}(\.[\w:@\-]{1,64}){0,3}")
 """Name of a property of an item, as `catalog.filter_values` reads it; that module takes seconds to import."""
+RULE_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+MOST_RULES = 12
+"""The names of all rules of a job stand in its row."""
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -71,6 +77,49 @@ class LimitSettings(Section):
     """Make a job of a data query above these limits, and answer 308; else 413, with the request that makes the job."""
 
 
+class RuleSettings(Section):
+    """One rule about jobs; its key in the file is its name."""
+
+    processes: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    cost_from: Positive | None = None
+    cost_below: Positive | None = None
+    running: Positive | None = None
+    running_per_user: Positive | None = None
+    queued: int | None = Field(default=None, ge=0)
+    queued_per_user: int | None = Field(default=None, ge=0)
+    cost_most: Positive | None = None
+    reserved: int = Field(default=0, ge=0)
+    weight: float = Field(default=1.0, gt=0, le=1000)
+
+
+class CallbackSettings(Section):
+    """Whom the server may tell how a job goes."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts that may be told: names, ``*.example.org``, or ``*`` for every public one; empty: nobody."""
+    networks: tuple[str, ...] = ()
+    """Networks that are not public and may be reached all the same."""
+    plain_http: bool = False
+    secret: str | None = Field(default=None, min_length=KEY_LENGTH, repr=False)
+    """Key of the signatures."""
+
+    @field_validator("networks")
+    @classmethod
+    def proper_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what is no network."""
+        for text in value:
+            ipaddress.ip_network(text)
+        return value
+
+    @model_validator(mode="after")
+    def signed(self) -> Self:
+        """Refuse messages that nobody could tell from forged ones."""
+        if self.hosts and not self.secret:
+            raise ValueError("hosts need a secret, with which the messages are signed")
+        return self
+
+
 class JobSettings(Section):
     """How asynchronous processes run."""
 
@@ -86,6 +135,20 @@ class JobSettings(Section):
     """Address space of data of one job."""
     wall_seconds: Positive = 6 * 3600
     result_days: float = Field(default=7.0, gt=0)
+    rules: Mapping[str, RuleSettings] = Field(default_factory=dict)
+    callbacks: CallbackSettings = CallbackSettings()
+
+    @model_validator(mode="after")
+    def startable(self) -> Self:
+        """Refuse rules under which some jobs could never start, and names that could not be shown."""
+        for name in self.rules:
+            if not RULE_NAME.fullmatch(name):
+                raise ValueError(f"{name[:64]!r} cannot be the name of a rule: letters, digits, '_', '-', at most 40")
+        if sum(rule.reserved for rule in self.rules.values()) >= self.slots:
+            raise ValueError("the rules reserve all slots: jobs of no rule could never start")
+        if len(self.rules) > MOST_RULES:
+            raise ValueError(f"there are more than {MOST_RULES} rules")
+        return self
 
 
 class CatalogueSettings(Section):
@@ -155,7 +218,7 @@ class DatasetSettings(Section):
     crs: str | None = None
     storage_options: Mapping[str, Any] = Field(default_factory=dict)
     layouts: tuple[LayoutSettings, ...] = ()
-    items: Literal["whole", "month", "year", "run"] | None = None
+    items: Literal["whole", "month", "year", "run", "snapshot"] | None = None
     """One STAC item for each of these; None lets the data decide."""
     locations: str | None = None
     """GeoJSON file of named places."""
@@ -206,6 +269,21 @@ class Settings(Section):
     def job_limits(self) -> Limits:
         """Limits of one job."""
         return _limits(self.jobs)
+
+    @property
+    def quotas(self) -> Quotas:
+        """How much of the jobs a user, or what a rule selects, may have."""
+        jobs = self.jobs
+        rules = tuple(Rule(name=name, **rule.model_dump()) for name, rule in jobs.rules.items())
+        return Quotas(jobs.running_per_user, jobs.queued_per_user, jobs.slots, rules)
+
+    @property
+    def callback_policy(self) -> CallbackPolicy:
+        """Whom the server may tell how a job goes."""
+        told = self.jobs.callbacks
+        return CallbackPolicy(
+            hosts=told.hosts, networks=told.networks, plain_http=told.plain_http, secret=told.secret or ""
+        )
 
     def definitions(self) -> tuple[DatasetDefinition, ...]:
         """Return the configured datasets in the order of the file."""

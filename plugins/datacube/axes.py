@@ -97,6 +97,10 @@ class Axis:
         if v.size < 2:
             return np.stack([v, v], axis=1)
         gaps = np.diff(v)
+        if (gaps > 0).any() and (gaps < 0).any():
+            # Levels may be stored in any order: their neighbours are the next lower and the next higher one.
+            order = np.argsort(v, kind="stable")
+            return self.take(order).cells[np.argsort(order)]
         half = gaps // 2 if v.dtype.kind in "iu" else gaps / 2
         low = np.concatenate([[v[0] - half[0]], v[:-1] + half])
         high = np.concatenate([v[:-1] + half, [v[-1] + half[-1]]])

@@ -61,15 +61,15 @@ def chunk_bytes(parameter: Parameter) -> int:
 def count_chunks(group: Group, parameter: Parameter) -> int:
     """Return how many chunks of a parameter a group of the selection touches, exactly."""
     sizes = dict(zip(parameter.dims, parameter.chunks, strict=True))
-    leading = math.prod(_distinct(indexer.indices // sizes[indexer.dim]) for indexer in group.leading)
+    leading = math.prod(_touched(indexer.indices, sizes[indexer.dim]) for indexer in group.leading)
     match group.horizontal:
         case Scattered() as scattered:
-            return leading * len(_by_chunk(scattered, sizes)[0])
+            return leading * _chunks_of_cells(scattered, sizes)
         case Rectangle(y=y, x=x, mask=mask):
-            rows, columns = y.indices // sizes[y.dim], x.indices // sizes[x.dim]
             if mask is not None:
+                rows, columns = y.indices // sizes[y.dim], x.indices // sizes[x.dim]
                 return leading * len(_covered_chunks(mask, rows, columns))
-            return leading * _distinct(rows) * _distinct(columns)
+            return leading * _touched(y.indices, sizes[y.dim]) * _touched(x.indices, sizes[x.dim])
 
 
 def blocks(group: Group, parameter: Parameter, most_bytes: int) -> Iterator[Block]:
@@ -121,6 +121,8 @@ def pieces(indices: Indices, chunk: int, most: int) -> tuple[Piece, ...]:
     >>> [(p.first_chunk, p.last_chunk, p.target) for p in pieces(np.array([10, 11, 0, 1]), 4, 2)]
     [(0, 0, slice(2, 4, None)), (2, 2, slice(0, 2, None))]
     """
+    if (run := _run(indices)) is not None:
+        return tuple(_pieces_of_run(*run, chunk, most))
     order: Indices | None = None
     if bool((np.diff(indices) < 0).any()):
         order = np.argsort(indices, kind="stable")
@@ -154,29 +156,70 @@ def _pieces_within(indices: Indices, chunk: int, room: int) -> tuple[tuple[Piece
     return result, max(1, room // longest)
 
 
-def _by_chunk(scattered: Scattered, sizes: Mapping[str, int]) -> tuple[list[tuple[int, ...]], list[NDArray[np.intp]]]:
-    """Return the chunks that single cells lie in, in the order in which they are first met, and the cells of each."""
-    indexers = scattered.indexers
-    if not indexers:
-        return [()], [np.zeros(1, np.intp)]
-    chunks = [one.indices // sizes[one.dim] for one in indexers]
-    flat = np.ravel_multi_index(tuple(chunks), [int(part.max()) + 1 for part in chunks])
-    order = np.argsort(flat, kind="stable")
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(flat[order]) != 0]))
-    parts = sorted(np.split(order, starts[1:]), key=lambda part: int(part[0]))
-    return [tuple(int(chunk[part[0]]) for chunk in chunks) for part in parts], parts
+def _run(indices: Indices) -> tuple[int, int] | None:
+    """Return the first position and one past the last where each is the next of the one before, else None."""
+    first, last = int(indices[0]), int(indices[-1])
+    if last - first != indices.size - 1 or not bool((indices[1:] - indices[:-1] == 1).all()):
+        return None
+    return first, last + 1
+
+
+def _pieces_of_run(first: int, end: int, chunk: int, most: int) -> Iterator[Piece]:
+    """Divide the positions from `first` to `end`, each the next of the one before."""
+    for low in range(first // chunk, (end - 1) // chunk + 1, most):
+        high = min(low + most, (end - 1) // chunk + 1)
+        start, stop = max(first, low * chunk), min(end, high * chunk)
+        yield Piece(low, high - 1, start, stop, slice(0, stop - start), slice(start - first, stop - first))
+
+
+def _flat_chunks(scattered: Scattered, sizes: Mapping[str, int]) -> tuple[list[Indices], Indices]:
+    """Return the chunk of each single cell along each dimension, and one number for each chunk."""
+    chunks = [one.indices // sizes[one.dim] for one in scattered.indexers]
+    return chunks, np.ravel_multi_index(tuple(chunks), [int(part.max()) + 1 for part in chunks])
+
+
+def _chunks_of_cells(scattered: Scattered, sizes: Mapping[str, int]) -> int:
+    """Return how many chunks single cells lie in."""
+    if scattered.count == 1:
+        return 1
+    return _distinct(np.sort(_flat_chunks(scattered, sizes)[1]))
 
 
 def _of_cells(scattered: Scattered, sizes: Mapping[str, int]) -> list[tuple[Piece, ...]]:
-    """Gather single cells by chunk; the pieces of a chunk share their target, the numbers of the cells."""
+    """Gather single cells by chunk, the chunks in the order in which they are first met.
+
+    The pieces of a chunk share their target, the numbers of the cells.
+    """
+    indexers = scattered.indexers
+    if scattered.count == 1:
+        at = [(one.indices, int(one.indices[0]), sizes[one.dim]) for one in indexers]
+        nought = np.zeros(1, np.intp)
+        return [tuple(Piece(n // size, n // size, n, n + 1, indices - n, nought) for indices, n, size in at)]
+    chunks, flat = _flat_chunks(scattered, sizes)
+    order = np.argsort(flat, kind="stable")
+    ordered = flat[order]
+    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+    stops = np.append(starts[1:], flat.size).tolist()
+    # Along each dimension: the chunk of each group of cells, their least and their greatest position, and all of them.
+    columns = [
+        (
+            chunk[order[starts]].tolist(),
+            np.minimum.reduceat(one.indices[order], starts).tolist(),
+            np.maximum.reduceat(one.indices[order], starts).tolist(),
+            one.indices[order],
+        )
+        for chunk, one in zip(chunks, indexers, strict=True)
+    ]
     together: list[tuple[Piece, ...]] = []
-    for chunk, target in zip(*_by_chunk(scattered, sizes), strict=True):
-        pieces_of_chunk = []
-        for place, indexer in zip(chunk, scattered.indexers, strict=True):
-            indices = indexer.indices[target]
-            start, stop = int(indices.min()), int(indices.max()) + 1
-            pieces_of_chunk.append(Piece(place, place, start, stop, indices - start, target))
-        together.append(tuple(pieces_of_chunk))
+    for number in np.argsort(order[starts]).tolist():
+        of = slice(int(starts[number]), stops[number])
+        target = order[of]
+        together.append(
+            tuple(
+                Piece(chunk[number], chunk[number], low[number], high[number] + 1, part[of] - low[number], target)
+                for chunk, low, high, part in columns
+            )
+        )
     return together
 
 
@@ -187,6 +230,12 @@ def _covered_chunks(mask: NDArray[np.bool_], rows: Indices, columns: Indices) ->
     covered = np.logical_or.reduceat(np.logical_or.reduceat(mask, row_starts, axis=0), column_starts, axis=1)
     i, j = np.nonzero(covered)
     return set(zip(rows[row_starts[i]].tolist(), columns[column_starts[j]].tolist(), strict=True))
+
+
+def _touched(indices: Indices, chunk: int) -> int:
+    """Return in how many chunks positions along one dimension lie."""
+    run = _run(indices)
+    return _distinct(indices // chunk) if run is None else (run[1] - 1) // chunk - run[0] // chunk + 1
 
 
 def _distinct(numbers: Indices) -> int:

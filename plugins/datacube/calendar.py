@@ -12,6 +12,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import cftime
@@ -51,6 +52,8 @@ _EPOCH: Final = "microseconds since 1970-01-01"
 _PYTHON_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC throughout; offsets are added by hand
 _MICROSECOND: Final = timedelta(microseconds=1)
 GREGORIAN_START: Final = int(np.datetime64("1582-10-15", "us").astype(np.int64))
+YEAR_1: Final = int(np.datetime64("0001-01-01", "us").astype(np.int64))
+YEAR_9999: Final = int(np.datetime64("9999-01-01", "us").astype(np.int64))
 _MOMENT = re.compile(
     r"(?P<year>-?\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2})"
     r"(?:[T ](?P<hour>\d{2})(?::?(?P<minute>\d{2})(?::?(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?)?"
@@ -125,6 +128,7 @@ class Moment:
         return text if self.precision == "day" else text + f"T{self.hour:02d}:{self.minute:02d}:{self.second:02d}"
 
 
+@lru_cache(maxsize=1024)
 def parse_moment(text: str, parameter: str = "datetime") -> Moment:
     """Read an ISO 8601 date or date-time (RFC 3339, and its reduced forms year, month, day, hour).
 
@@ -261,7 +265,7 @@ def whole_seconds(times: ArrayLike, calendar: str) -> NDArray[np.datetime64] | N
     numbers = np.asarray(times, np.int64).ravel()
     if numbers.size == 0 or not _is_iso(numbers, calendar) or bool((numbers % MICROSECONDS["second"]).any()):
         return None
-    if _year(int(numbers.min())) < 1 or _year(int(numbers.max())) > 9998:
+    if int(numbers.min()) < YEAR_1 or int(numbers.max()) >= YEAR_9999:
         return None  # beyond what orjson writes
     return (numbers // MICROSECONDS["second"]).astype("datetime64[s]")
 

@@ -103,6 +103,17 @@ class ChunkCache:
         with self._lock:
             return all(key in self._kept for key in keys)
 
+    def held(self, keys: Sequence[ChunkKey]) -> dict[ChunkKey, NDArray[Any]] | None:
+        """Return these chunks if all of them are at hand, else None."""
+        with self._lock:
+            found = {key: chunk for key in keys if (chunk := self._kept.get(key)) is not None}
+            if len(found) != len(keys):
+                return None
+            for key in keys:
+                self._kept.move_to_end(key)
+            self._hits += len(found)
+            return found
+
     def clear(self) -> None:
         """Forget all chunks, but not the statistics."""
         with self._lock:
@@ -166,6 +177,43 @@ class ChunkCache:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= dropped.nbytes
             self._evictions += 1
+
+
+class AbsentError(Exception):
+    """A chunk is not in the cache; never leaves the process."""
+
+
+class HeldChunks(ChunkCache):
+    """What a cache holds at this moment: it loads nothing, and waits for nobody.
+
+    Parameters
+    ----------
+    cache : ChunkCache
+        Whose chunks they are, and who counts that they were asked for.
+    """
+
+    def __init__(self, cache: ChunkCache) -> None:
+        super().__init__(cache.capacity)
+        self._cache = cache
+
+    def fetch(self, keys: Sequence[ChunkKey], load: Loader) -> dict[ChunkKey, NDArray[Any]]:
+        """Return the chunks of `keys`.
+
+        Raises
+        ------
+        AbsentError
+            If one of them is not there.
+        """
+        del load
+        found = self._cache.held(keys)
+        if found is None:
+            raise AbsentError
+        return found
+
+    def holds(self, keys: Sequence[ChunkKey]) -> bool:
+        """Say yes: whether it is true shows when they are fetched."""
+        del keys
+        return True
 
 
 class _Shared:

@@ -102,7 +102,7 @@ class Range:
         self.mask = None if self.mask is None else self.mask.reshape(shape)
 
     def mix(self, dim: int, sources: NDArray[np.intp], weights: NDArray[np.float64]) -> None:
-        """Replace the values along one dimension by weighted sums of them, as float64.
+        """Replace the values along one dimension by weighted sums of them, as float64; one alone stays what it is.
 
         Parameters
         ----------
@@ -113,6 +113,10 @@ class Range:
         weights : ndarray of float64, shape (m, k)
             What has the weight 0 does not count, also where it is missing; a share of a missing value is missing.
         """
+        if sources.shape[1] == 1:
+            self.values = self.values.take(sources[:, 0], axis=dim)
+            self.mask = None if self.mask is None else self.mask.take(sources[:, 0], axis=dim)
+            return
         values = np.moveaxis(self.values.astype(np.float64), dim, -1)
         if self.mask is not None:
             values[np.moveaxis(self.mask, dim, -1)] = np.nan

@@ -14,7 +14,7 @@ from typing import Any
 from plugins.datacube.errors import InvalidQueryError
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-ITEM_DIVISIONS = ("whole", "month", "year", "run")
+ITEM_DIVISIONS = ("whole", "month", "year", "run", "snapshot")
 NATIVE = "native"
 """Name of the store of a dataset itself, among its layouts."""
 

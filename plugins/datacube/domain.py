@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,6 @@ import numpy as np
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.coverage import Coverage, DomainType, Values
 from plugins.datacube.decode import Range
-from plugins.datacube.query import Interpolation
 from plugins.datacube.selection import Group, Points, Raster, Rectangle, Selection, Swarm, Tracks
 
 _COMPOSED: Final = (AxisKind.T, AxisKind.X, AxisKind.Y, AxisKind.Z)
@@ -82,24 +81,32 @@ class _Maker:
         distance: float | None = None,
     ) -> Coverage:
         """Make one coverage."""
-        parameters = {parameter.name: parameter for parameter in self.group.parameters}
-        made = Coverage(self.selection.cube, kind, axes, parameters, values)
         reference = self.selection.reference
-        if reference is not None:
-            made = replace(made, crs=reference.uri, crs_wkt=reference.wkt, geographic=reference.geographic)
-        if self.selection.interpolation is not Interpolation.NEAREST or distance is not None:
-            made = replace(made, interpolation=self.selection.interpolation, distance=distance)
-        return made
+        return Coverage(
+            self.selection.cube,
+            kind,
+            axes,
+            {parameter.name: parameter for parameter in self.group.parameters},
+            values,
+            crs=None if reference is None else reference.uri,
+            crs_wkt=None if reference is None else reference.wkt,
+            geographic=None if reference is None else reference.geographic,
+            interpolation=self.selection.interpolation,
+            distance=distance,
+        )
 
 
 def _points(make: _Maker, points: Points, ranges: Mapping[str, Range]) -> Iterator[tuple[int, Coverage]]:
     """Yield one coverage for each point, with its number in the query."""
+    leading, alone = make.leading, len(points.order) == 1
+    kind = _of_a_point(leading)
     for number, order in enumerate(points.order):
         at = np.array([number])
-        axes = (*make.leading, points.y.take(at), points.x.take(at))
+        y, x = (points.y, points.x) if alone else (points.y.take(at), points.x.take(at))
+        axes = (*leading, y, x)
         values = {name: part.finish((..., number, None, None)) for name, part in ranges.items()}
         distance = None if points.distances is None else float(points.distances[number])
-        yield order, make.coverage(_of_a_point(make.leading), axes, values, distance)
+        yield order, make.coverage(kind, axes, values, distance)
 
 
 def _trajectories(make: _Maker, tracks: Tracks, ranges: Mapping[str, Range]) -> Iterator[tuple[int, Coverage]]:

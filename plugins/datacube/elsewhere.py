@@ -34,6 +34,8 @@ from plugins.datacube.tracks import Way
 
 STEP: Final = 0.25
 """Of the distance between centres: how far apart the places are at which a path is looked at."""
+LOOKS: Final = 9
+"""Places of a long segment at which the distance between centres is measured."""
 MAXIMUM_STEPS: Final = 500_000
 """Places at which the path of one query is looked at."""
 METRES_OF_A_DEGREE: Final = 111_195.0
@@ -311,16 +313,12 @@ def _steps(
     """Return where a path is looked at: a vertex, and the fraction of the way to the next one; in order."""
     segment = np.flatnonzero(numbers[1:] == numbers[:-1])
     lengths = np.hypot(x[segment + 1] - x[segment], y[segment + 1] - y[segment])
-    if locator.request.geographic:
-        # The spacing along a parallel shrinks towards the pole: it is taken where a segment is nearest to it.
-        poleward = np.maximum(np.abs(y[segment]), np.abs(y[segment + 1]))
-        gaps = np.array(
-            [min(locator.spacing(a, b)) for a, b in zip(x[segment].tolist(), poleward.tolist(), strict=True)]
-        )
-    else:
-        gaps = np.array(
-            [min(locator.spacing(a, b)) for a, b in zip(x[segment].tolist(), y[segment].tolist(), strict=True)]
-        )
+    gaps = np.array(
+        [
+            _gap(locator, (x[first], y[first]), (x[first + 1], y[first + 1]), length)
+            for first, length in zip(segment.tolist(), lengths.tolist(), strict=True)
+        ]
+    )
     count = np.maximum(np.ceil(lengths / (gaps * STEP)), 1.0)
     for way in ways:
         step = np.abs(np.diff(way.axis.values.astype(np.float64))).min(initial=np.inf)
@@ -341,6 +339,18 @@ def _steps(
     fraction = np.concatenate([inner / np.repeat(counts, counts), np.zeros(ends.size)])
     order = np.lexsort((fraction, vertex))
     return vertex[order], fraction[order]
+
+
+def _gap(locator: Locator, start: tuple[float, float], end: tuple[float, float], length: float) -> float:
+    """Return the least distance between centres near a segment, in the units of the request.
+
+    It varies along a long one: by the scale of a projection, and along parallels towards the pole.
+    """
+    here = min(locator.spacing(*start))
+    if length <= here:
+        return here
+    ways = np.linspace(0.0, 1.0, LOOKS)[1:, None] * (np.array(end) - start) + start
+    return min(here, *(min(locator.spacing(float(x), float(y))) for x, y in ways))
 
 
 def select(query: Query, locator: Locator, own: Own, *, native: bool) -> Points | Swarm | Rectangle:

@@ -11,6 +11,7 @@
     ├── ConflictError                               what is there already stands against it
     │   └── PreconditionError                       it has changed since the client last saw it
     ├── BusyError                                   try again later
+    │   └── QuotaError                              too much at a time, by the quota of a user or a rule
     ├── CancelledError                              the client went away, or the job was dismissed
     ├── DatasetError                                a store that cannot be opened or described
     │   └── UnsupportedDatasetError                 a store we can read but not query right
@@ -113,6 +114,21 @@ class BusyError(IsoplethError):
         super().__init__(detail)
         self.retry_after = retry_after
         """Seconds after which a new try makes sense."""
+
+
+class QuotaError(BusyError):
+    """This user, or this kind of request, has used up what it may have at a time."""
+
+    code = "quota"
+
+    def __init__(
+        self, detail: str, retry_after: int = 60, *, rule: str | None = None, valid: str | None = None
+    ) -> None:
+        super().__init__(detail, retry_after)
+        self.rule = rule
+        """Name of the operator's rule, where it is one."""
+        self.valid = valid
+        """What would be accepted."""
 
 
 class CancelledError(IsoplethError):

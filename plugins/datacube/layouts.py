@@ -34,7 +34,7 @@ from plugins.datacube.datacube import Datacube, Integrity, Parameter
 from plugins.datacube.decode import decoded_dtype
 from plugins.datacube.definition import LayoutDefinition
 from plugins.datacube.errors import DatasetError
-from plugins.datacube.library import OpenDatacube, open_datacube
+from plugins.datacube.library import OpenDatacube, at_hand, open_datacube
 from plugins.datacube.plan import Cost, ReadPlan, plan, plan_query
 from plugins.datacube.query import Query
 from plugins.datacube.selection import Selection
@@ -138,6 +138,12 @@ def cheapest[P: ReadPlan](opened: OpenDatacube, todo: P) -> tuple[OpenDatacube, 
         if (weighed := weight(cost, pace_of(view))) < least:
             best, least = (view, replace(todo, selection=selection, cost=cost)), weighed
     return best
+
+
+def all_at_hand(opened: OpenDatacube) -> bool:
+    """Whether the cheapest layout of a dataset can be told without looking at any storage."""
+    definition = opened.cube.definition
+    return all(at_hand(definition.of_layout(layout)) is not None for layout in definition.layouts)
 
 
 def usable(opened: OpenDatacube) -> Iterator[OpenDatacube]:

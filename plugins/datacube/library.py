@@ -86,6 +86,10 @@ class _Slot:
             self._renew_and_release(force=now)
         return self._current()
 
+    def at_hand(self) -> OpenDatacube | None:
+        """Return the opened dataset if it need not be looked at now; else None. Never waits."""
+        return None if self._due() else self._opened
+
     def _renew_and_release(self, *, force: bool = False) -> None:
         try:
             if force or self._due():
@@ -173,6 +177,13 @@ def open_datacube(definition: DatasetDefinition) -> OpenDatacube:
         If the store cannot be opened or described.
     """
     return _slot(definition).get()
+
+
+def at_hand(definition: DatasetDefinition) -> OpenDatacube | None:
+    """Return the opened dataset if nothing has to be looked at for it, else None; for who must not wait."""
+    with _SLOTS_LOCK:
+        slot = _SLOTS.get(repr(definition))
+    return None if slot is None else slot.at_hand()
 
 
 class _StateSlot:
@@ -267,6 +278,7 @@ class Library:
         self._lock = threading.Lock()
         self._known: dict[str, DatasetDefinition] = dict(self._configured)
         self._problems: dict[str, str] = {}
+        self._slots: dict[str, tuple[DatasetDefinition, _Slot]] = {}
         self._scanned = -float("inf")
         self._warm = False
 
@@ -291,6 +303,17 @@ class Library:
             raise DatasetError(problem)
         opened = open_datacube(definition)
         return opened if self._at is None else _pinned(opened, self._at)
+
+    def at_hand(self, dataset_id: str) -> OpenDatacube | None:
+        """Return an opened dataset as `get` would, if it can do so without looking at any storage; else None."""
+        scanned = self._folder is None or monotonic() - self._scanned < CHECK_SECONDS
+        definition = self._known.get(dataset_id)
+        if not scanned or definition is None or dataset_id in self._problems or self._at is not None:
+            return None
+        known = self._slots.get(dataset_id)
+        if known is None or known[0] is not definition:
+            known = self._slots[dataset_id] = (definition, _slot(definition))
+        return known[1].at_hand()
 
     def entries(self) -> tuple[Entry, ...]:
         """Return all datasets with their state; one that is broken never stops the others."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from plugins.datacube import lookup
 from plugins.datacube.axes import Axis
+from plugins.datacube.cells import exact_ladder, ladder
 from plugins.datacube.lookup import Indices
 
 
@@ -59,15 +60,11 @@ def longitude_cells(axis: Axis, longitudes: NDArray[np.float64]) -> tuple[Indice
 
 def _nearest(axis: Axis, values: NDArray[Any]) -> tuple[Indices, NDArray[np.float64]]:
     """Return the cell of each value and the distance of its centre; -1 and infinity where no cell contains it."""
-    low, high = lookup.cells(axis).T
     exact = axis.values.dtype.kind in "iu" and values.dtype.kind in "iu"
-    slack: Any = 0 if exact else lookup.tolerances(axis)
-    low, high = low - slack, high + slack
-    order = np.argsort(low, kind="stable")
-    low, high = low[order], high[order]
-    if bool((np.diff(high) < 0).any()):
+    steps = exact_ladder(axis) if exact else ladder(axis)
+    if steps is None:
         return _one_by_one(axis, values)
-    # Neither end falls: the cells that contain a value are neighbours.
+    order, low, high = steps.order, steps.low, steps.high
     first, stop = np.searchsorted(high, values, "left"), np.searchsorted(low, values, "right")
     most = int((stop - first).max(initial=0))
     candidates = np.full((max(most, 1), values.size), -1, np.intp)

@@ -114,6 +114,12 @@ def _box(query: Region, locator: Locator) -> Bounds:
 
 def _places(query: BaseQuery, locator: Locator, box: Bounds) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     middle = (box.west + box.east) / 2.0, (box.south + box.north) / 2.0
+    for name, count, width in (
+        ("resolution-x", query.columns, box.east - box.west),
+        ("resolution-y", query.rows, box.north - box.south),
+    ):
+        if count is not None and count > 1 and width == 0.0:
+            raise InvalidQueryError(name, f"{name}: the area has no extent along which {count} places could lie", "1")
     step_x, step_y = locator.spacing(*middle)
     columns = query.columns or _count(box.east - box.west, step_x, "resolution-x")
     rows = query.rows or _count(box.north - box.south, step_y, "resolution-y")

@@ -41,6 +41,7 @@ from plugins.datacube.calendar import STANDARD
 from plugins.datacube.datacube import Datacube, Parameter
 from plugins.datacube.errors import InvalidQueryError, NoDataError, TooLargeError, UnsupportedDatasetError
 from plugins.datacube.horizontal import Horizontal
+from plugins.datacube.locate import cells_of
 from plugins.datacube.locator import OnAxes, OnMesh
 from plugins.datacube.lookup import Indices
 from plugins.datacube.mixtures import along_axis
@@ -58,7 +59,7 @@ from plugins.datacube.query import (
 )
 from plugins.datacube.raster import raster
 from plugins.datacube.reference import Reference, longitude_latitude, native_reference
-from plugins.datacube.selection import Group, Horizontals, Indexer, Selection
+from plugins.datacube.selection import Group, Horizontals, Indexer, Mixing, Selection
 
 MAXIMUM_TRAJECTORIES: Final = 1_000
 """Coverages of one answer to a trajectory query: one for each line, time, level and member."""
@@ -259,7 +260,10 @@ def _interpolated(dim: str, axis: Axis, values: NDArray[Any], name: str) -> Inde
 def _evenly(
     dim: str, axis: Axis, query: BaseQuery, bounds: tuple[float | None, float | None, float] | None, count: int
 ) -> Indexer:
-    """Return a number of levels, evenly from the lowest that is asked for to the highest (``resolution-z``)."""
+    """Return a number of levels, evenly from the lowest that is asked for to the highest (``resolution-z``).
+
+    Each has the values of the level in whose cell it lies, or a linear mixture; several may have those of one level.
+    """
     low, high = float(axis.values.min()), float(axis.values.max())
     given: NumberSelection | None = query.z
     if bounds is not None:
@@ -272,9 +276,11 @@ def _evenly(
     wanted = np.linspace(low, high, count) if count > 1 else np.array([(low + high) / 2.0])
     if query.interpolation is Interpolation.LINEAR:
         return _interpolated(dim, axis, wanted, "z")
-    indices = lookup.levels(axis, tuple(wanted.tolist()))
-    _expect(indices, "z", axis)
-    return Indexer(dim, indices, axis.take(indices))
+    held = cells_of(axis, wanted)
+    _expect(held if (held >= 0).all() else held[:0], "z", axis)
+    indices, places = np.unique(held, return_inverse=True)
+    mixing = Mixing(places.reshape(-1, 1).astype(np.intp), np.ones((count, 1)))
+    return Indexer(dim, indices, replace(axis, values=wanted, bounds=None), mixing)
 
 
 def _of_corridor(axis: Axis, query: BaseQuery) -> tuple[float | None, float | None, float] | None:

@@ -134,6 +134,7 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
 """By key, the default first."""
 
 
+@lru_cache(maxsize=64)
 def formats_for(query_type: str) -> tuple[str, ...]:
     """Return the keys of the formats in which a query is answered: rasters and pictures only where it gives a grid."""
     gridded = query_type not in UNGRIDDED

@@ -30,6 +30,28 @@ FINISHED: Final = frozenset({State.SUCCESSFUL, State.FAILED, State.DISMISSED})
 """The states that a job never leaves, except that a finished job can be dismissed."""
 
 
+class Sharing(StrEnum):
+    """With whose jobs a job may share the work and the result (the same process, inputs and state of the data)."""
+
+    NOBODY = "nobody"
+    OWNER = "owner"
+    EVERYBODY = "everybody"
+    """Only right where all that the job reads may be read by everybody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber:
+    """Whom to tell how a job goes (OGC 18-062r2, clause 7.11.2: callbacks)."""
+
+    success: str | None = None
+    in_progress: str | None = None
+    failed: str | None = None
+    job_url: str
+    """Address of the status of the job; ``{job}`` stands for its id."""
+    result_url: str
+    """Address of its result; ``{job}`` and ``{name}`` stand for its id and the name of the file."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """What a client asks to be done."""
@@ -49,6 +71,13 @@ class JobRequest:
     """Higher runs first, among the jobs of the same owner only."""
     idempotent: bool = True
     """False where running twice would do harm: then a job that was interrupted fails instead of starting again."""
+    cost: int | None = None
+    """Bytes after decompression that it is estimated to read; None where nobody knows."""
+    sharing: Sharing = Sharing.NOBODY
+    """Only with a `snapshot`: without it two requests may mean different data."""
+    version: str = ""
+    """Version of the process: results of another one are not shared."""
+    subscriber: Subscriber | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +158,28 @@ class Job:
     """True once a running job was dismissed and its process has still to end."""
     result: Result | None = None
     failure: Failure | None = None
+    lane: str = ""
+    """The rules that hold for it (`plugins.jobs.rules`)."""
+    cost: int | None = None
+    """Bytes after decompression that it is estimated to read."""
+    follows: str | None = None
+    """While waiting: the job with the same request whose result this one takes over."""
+    shared: bool = False
+    """True where the result was made by another job with the same request."""
+    subscriber: Subscriber | None = None
 
 
 def new_id() -> str:
-    """Return 144 random bits as 24 URL-safe characters.
+    """Return 144 random bits as 24 URL-safe characters, the first of which is no hyphen: that would be an option.
 
     Examples
     --------
     >>> len(new_id())
     24
     """
-    return secrets.token_urlsafe(18)
+    while (made := secrets.token_urlsafe(18)).startswith("-"):
+        pass
+    return made
 
 
 def to_iso(microseconds: int) -> str:

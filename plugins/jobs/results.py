@@ -18,7 +18,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -94,6 +94,27 @@ class Results:
         for folder in (self.folder(job_id), self.root):
             _sync_folder(folder)
         return Result(outcome.media_type, name, size, digest, attempt)
+
+    def share(self, job: Job, job_id: str, attempt: int) -> Result:
+        """Give another job the file of a job's result, under a name of its own: either may go without the other.
+
+        Raises
+        ------
+        UnknownError
+            If the job has no result (any more).
+        """
+        source = self.path(job)
+        assert job.result is not None  # noqa: S101 - `path` would have raised
+        target = self._published(job_id, attempt, job.result.file_name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(source, target)
+        except FileNotFoundError as error:
+            raise UnknownError(f"the result of job {job.id!r} has been removed") from error
+        for folder in (target.parent, self.root):
+            _sync_folder(folder)
+        return replace(job.result, attempt=attempt, expires=None)
 
     def clear(self, job_id: str, attempt: int, *, result: Result | None = None) -> None:
         """Remove an attempt's work folder, and the result that it published in vain."""

@@ -19,12 +19,16 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from plugins.datacube.errors import BusyError
+from plugins.datacube.errors import BusyError, UnknownError
 from plugins.jobs.attempt import Attempt, Ending
+from plugins.jobs.callbacks import CallbackPolicy
 from plugins.jobs.child import Assignment, Pinnable, send_assignment
+from plugins.jobs.courier import Courier
+from plugins.jobs.job import State
 from plugins.jobs.pacing import Backoff, Schedule
 from plugins.jobs.results import Results
 from plugins.jobs.store import JobStore
@@ -38,6 +42,8 @@ SWEEP_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 0.5
 """Time between SIGTERM and SIGKILL."""
 STOP_SECONDS: Final = 15.0
+COURIER_SECONDS: Final = 5.0
+"""Pause before a new process sends callbacks, where the last one was lost."""
 SEND_SECONDS: Final = 5.0
 
 
@@ -65,6 +71,8 @@ class Runner:
         How long a result is kept; None for ever.
     forget_seconds : float
         How long a finished job without result is listed.
+    callbacks : CallbackPolicy, optional
+        Whom subscribers may let be told; by default nobody is.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class Runner:
         seconds: float = 6 * 3600.0,
         keep_seconds: float | None = 7 * 86400.0,
         forget_seconds: float = 30 * 86400.0,
+        callbacks: CallbackPolicy | None = None,
     ) -> None:
         self.store = store
         self.results = Results(results.absolute())
@@ -91,6 +100,8 @@ class Runner:
         self._seconds = seconds
         self._keep = keep_seconds
         self._forget = forget_seconds
+        self._courier = Courier(callbacks) if callbacks is not None and callbacks.enabled else None
+        self._courier_at = 0.0
         self._attempts: dict[int, Attempt] = {}
         self._tokens = 0
         self._zygote: Zygote | None = None
@@ -225,9 +236,11 @@ class Runner:
                 for attempt in self._attempts.values():
                     if attempt.job.id in dismissed:
                         self._end(attempt, Ending.DISMISSED, now)
+                self._share()
                 while len(self._attempts) < self.slots and self._start_one(now):
                     pass
                 self._discard()
+            self._send_callbacks(now)
             if self._schedule.due("progress", now, PROGRESS_SECONDS):
                 self._record_progress()
             if self._schedule.due("sweep", now, SWEEP_SECONDS):
@@ -370,6 +383,29 @@ class Runner:
         if reports:
             self.store.record_progress(reports)
 
+    def _share(self) -> None:
+        """Give the jobs that follow a finished one its result, or their own turn where it has none."""
+        for job, leader in self.store.followers():
+            result = None
+            if leader is not None and leader.state is State.SUCCESSFUL:
+                with suppress(UnknownError, OSError):
+                    result = self.results.share(leader, job.id, job.attempt + 1)
+            if result is None or leader is None:
+                self.store.release(job.follows or "")
+                self._woken = True
+                return  # the others follow another one now
+            if not self.store.adopt(job.id, leader.id, result, self._keep):
+                self.results.clear(job.id, job.attempt + 1, result=result)
+
+    def _send_callbacks(self, now: float) -> None:
+        if self._courier is not None and now >= self._courier_at:
+            try:
+                self._courier.work(self.store)
+            except (EOFError, OSError) as error:
+                LOGGER.warning("jobs: the process that sends callbacks was lost: %s", error)
+                self._courier.close()
+                self._courier_at = now + COURIER_SECONDS
+
     def _discard(self) -> None:
         job_ids = self.store.discarded()
         for job_id in job_ids:
@@ -390,6 +426,8 @@ class Runner:
             self._selector.unregister(self._zygote)
             self._zygote.close()
             self._zygote = None
+        if self._courier is not None:
+            self._courier.close()
         for attempt in self._attempts.values():
             attempt.status = attempt.status if attempt.status is not None else -signal.SIGKILL
         try:

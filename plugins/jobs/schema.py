@@ -1,8 +1,9 @@
 """Where are jobs kept: which tables, which indices, and how durable is a commit?
 
-Three tables. ``jobs`` is the truth. ``owners`` counts each owner's queued and running jobs, so that a claim looks at a
-few rows and never at the queue; it also holds the owner's virtual time, by which start-time fair queueing picks whose
-turn it is. ``clock`` holds the virtual time of the whole store.
+``jobs`` is the truth. ``owners`` counts each owner's queued and running jobs, and ``queues`` the same by owner and lane
+(`plugins.jobs.rules`), so that a claim looks at a few rows and never at the queue; ``owners`` also holds the owner's
+virtual time, by which start-time fair queueing picks whose turn it is. ``clock`` holds the virtual time of the whole
+store. ``callbacks`` holds what subscribers have still to be told, written in the transaction that made it true.
 
 Times are integers, microseconds since 1970 UTC, so that durations can be compared in any SQL.
 """
@@ -28,12 +29,20 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    case,
     create_engine,
     event,
+    false,
+    func,
+    insert,
+    inspect,
+    select,
+    update,
 )
+from sqlalchemy.schema import CreateColumn
 
 from plugins.datacube.errors import StorageError
-from plugins.jobs.job import Failure, Job, Result, State, to_iso
+from plugins.jobs.job import Failure, Job, Result, State, Subscriber, to_iso
 
 METADATA: Final = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by themselves only in an INTEGER column
@@ -67,6 +76,12 @@ JOBS: Final = Table(
     Column("expires", BigInteger),
     Column("result", Text),
     Column("failure", Text),
+    Column("lane", String(512), nullable=False, server_default=""),
+    Column("cost", BigInteger),
+    Column("content", String(64)),
+    Column("follows", String(64)),
+    Column("shared", Boolean, nullable=False, server_default=false()),
+    Column("subscriber", Text),
     UniqueConstraint("owner", "idempotency_key", name="jobs_idempotency"),
 )
 Index("jobs_queue", JOBS.c.owner, JOBS.c.state, JOBS.c.priority.desc(), JOBS.c.number)
@@ -74,6 +89,10 @@ Index("jobs_state", JOBS.c.state, JOBS.c.number)
 Index("jobs_list", JOBS.c.owner, JOBS.c.number)
 Index("jobs_expires", JOBS.c.expires)
 Index("jobs_discard", JOBS.c.discard)
+Index("jobs_lane", JOBS.c.owner, JOBS.c.state, JOBS.c.lane, JOBS.c.priority.desc(), JOBS.c.number)
+Index("jobs_process", JOBS.c.process_id, JOBS.c.state, JOBS.c.number)
+Index("jobs_content", JOBS.c.content, JOBS.c.number)
+Index("jobs_follows", JOBS.c.follows)
 
 OWNERS: Final = Table(
     "owners",
@@ -85,6 +104,28 @@ OWNERS: Final = Table(
 )
 Index("owners_turn", OWNERS.c.virtual_time, OWNERS.c.owner)
 
+QUEUES: Final = Table(
+    "queues",
+    METADATA,
+    Column("owner", String(255), primary_key=True),
+    Column("lane", String(512), primary_key=True),
+    Column("queued", Integer, nullable=False),
+    Column("running", Integer, nullable=False),
+)
+
+CALLBACKS: Final = Table(
+    "callbacks",
+    METADATA,
+    Column("number", _Id, primary_key=True, autoincrement=True),
+    Column("job_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due", BigInteger, nullable=False),
+)
+Index("callbacks_due", CALLBACKS.c.due)
+
 CLOCK: Final = Table(
     "clock",
     METADATA,
@@ -92,8 +133,9 @@ CLOCK: Final = Table(
     Column("virtual_time", Float, nullable=False),
     Column("version", Integer, nullable=False),
 )
-VERSION: Final = 1
-"""Version of these tables; a store of another version is refused, never guessed at."""
+VERSION: Final = 2
+"""Version of these tables; a store of an older version is brought up to it, one of a newer version is refused."""
+_ADDED_IN_2: Final = ("lane", "cost", "content", "follows", "shared", "subscriber")
 
 BUSY_SECONDS: Final = 10
 """How long a transaction waits for another one before it gives up."""
@@ -126,6 +168,35 @@ def open_engine(place: str | Path) -> Engine:
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def upgrade(connection: Connection, version: int) -> int:
+    """Bring the tables of an older version up to `VERSION`, in the caller's transaction; return the version they have.
+
+    Nothing is changed where the version is not one that this code knows.
+    """
+    if version != 1:
+        return version
+    have = {column["name"] for column in inspect(connection).get_columns("jobs")}
+    for name in _ADDED_IN_2:
+        if name not in have:
+            clause = str(CreateColumn(JOBS.c[name]).compile(dialect=connection.dialect))
+            connection.exec_driver_sql(f"ALTER TABLE jobs ADD COLUMN {clause}")
+    for index in JOBS.indexes:
+        index.create(connection, checkfirst=True)
+    counted = (
+        select(
+            JOBS.c.owner,
+            JOBS.c.lane,
+            func.sum(case((JOBS.c.state == State.ACCEPTED, 1), else_=0)),
+            func.sum(case((JOBS.c.state == State.RUNNING, 1), else_=0)),
+        )
+        .where(JOBS.c.state.in_((State.ACCEPTED, State.RUNNING)))
+        .group_by(JOBS.c.owner, JOBS.c.lane)
+    )
+    connection.execute(insert(QUEUES).from_select(["owner", "lane", "queued", "running"], counted))
+    connection.execute(update(CLOCK).values(version=VERSION))
+    return VERSION
 
 
 def disk_kind(folder: Path) -> str:
@@ -186,4 +257,9 @@ def to_job(row: Row[Any]) -> Job:
         cancel=row.cancel,
         result=result,
         failure=None if row.failure is None else Failure(**json.loads(row.failure)),
+        lane=row.lane,
+        cost=row.cost,
+        follows=row.follows,
+        shared=row.shared,
+        subscriber=None if row.subscriber is None else Subscriber(**json.loads(row.subscriber)),
     )

@@ -9,6 +9,8 @@ Each method is one transaction: after it, either all of it is on the disk or not
   ``interruptions`` those that the machine ended (`MAX_INTERRUPTIONS`). A job that says why it fails is not tried again.
 * Turns are given by start-time fair queueing: the owner with the least virtual time is next, each start adds 1 to it,
   and an owner who comes back from idleness starts at the present, not in the past. Priority orders an owner's own jobs.
+* A job may follow another one with the same request: it waits for that one's result, or takes the turn itself where
+  there will be none.
 """
 
 from __future__ import annotations
@@ -17,30 +19,25 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from plugins.datacube.errors import BusyError, InvalidQueryError, StorageError, UnknownError
+from plugins.datacube.errors import BusyError, ConflictError, InvalidQueryError, StorageError, UnknownError
 from plugins.jobs import transitions
+from plugins.jobs.callbacks import Callback
 from plugins.jobs.job import FINISHED, Failure, Job, JobRequest, Result, State
-from plugins.jobs.schema import CLOCK, JOBS, METADATA, OWNERS, VERSION, open_engine, to_job
+from plugins.jobs.outlook import Outlook, outlooks
+from plugins.jobs.rules import FOLLOWING, Quotas
+from plugins.jobs.schema import CALLBACKS, CLOCK, JOBS, METADATA, OWNERS, QUEUES, VERSION, open_engine, to_job, upgrade
 from plugins.jobs.search import MAX_LIMIT, JobFilter, JobPage, condition
 from plugins.jobs.transitions import running
 
-
-@dataclass(frozen=True, slots=True)
-class Quotas:
-    """How much one owner may ask for."""
-
-    running_per_owner: int | None = None
-    """Jobs of one owner that run at the same time; None: as many as there are slots."""
-    queued_per_owner: int = 1000
-    """Jobs of one owner that wait."""
+__all__ = ["JobStore", "Quotas"]
 
 
 class JobStore:
@@ -87,15 +84,17 @@ class JobStore:
         ------
         InvalidQueryError
             If the owner has used the idempotency key for a different request.
-        BusyError
-            If the owner has too many waiting jobs.
+        QuotaError
+            If the owner, or a rule, has too many waiting jobs.
+        TooLargeError
+            If a rule does not allow such a job.
         """
         try:
             with self._write() as connection:
                 job = transitions.earlier(connection, request)
                 if job is not None:
                     return job
-                job = transitions.enqueue(connection, request, self._now(), self.quotas.queued_per_owner)
+                job = transitions.enqueue(connection, request, self._now(), self.quotas)
         except IntegrityError:
             # Another process was faster with the same key (not on SQLite, where writers stand in line).
             with self._read() as connection:
@@ -147,6 +146,11 @@ class JobStore:
         jobs = tuple(to_job(row) for row in rows[:limit])
         return JobPage(jobs, matched, jobs[-1].id if len(rows) > limit else None)
 
+    def outlook(self, *jobs: Job) -> dict[str, Outlook]:
+        """Return position, reason and times of those of the jobs that wait or run, by id."""
+        with self._read() as connection:
+            return outlooks(connection, jobs, self.quotas, self._now())
+
     def dismiss(self, job_id: str, owner: str | None = None) -> Job:
         """Dismiss a job, and return it as it stands then.
 
@@ -167,10 +171,15 @@ class JobStore:
             else:
                 values |= {"state": State.DISMISSED, **transitions.dismissed()}
             if job.state is State.ACCEPTED:
-                values["finished"] = now
-                transitions.count(connection, job.owner, queued=-1)
+                values |= {"finished": now, "follows": None, "lane": job.lane.removeprefix(FOLLOWING)}
+                transitions.count(connection, job.owner, job.lane, queued=-1)
             if job.state is not State.DISMISSED:
                 connection.execute(update(JOBS).where(JOBS.c.id == job_id).values(**values))
+            if job.state in (State.ACCEPTED, State.SUCCESSFUL):
+                row = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one()
+                if job.state is State.ACCEPTED:
+                    transitions.tell(connection, row, now)
+                transitions.release(connection, job_id, now)
             job = self._get(connection, job_id, owner)
         self._notify()
         return job
@@ -212,10 +221,11 @@ class JobStore:
         """
         with self._read() as connection:
             # A runner asks several times a second: an empty queue costs no lock.
-            if connection.execute(select(OWNERS.c.owner).where(OWNERS.c.queued > 0).limit(1)).first() is None:
+            waiting = and_(QUEUES.c.queued > 0, QUEUES.c.lane.not_like(FOLLOWING + "%"))
+            if connection.execute(select(QUEUES.c.owner).where(waiting).limit(1)).first() is None:
                 return None
         with self._write() as connection:
-            return transitions.start_next(connection, self._now(), slots, self.quotas.running_per_owner or slots)
+            return transitions.start_next(connection, self._now(), slots, self.quotas)
 
     def record_progress(self, reports: Sequence[tuple[str, int, float, str | None]]) -> None:
         """Record how far running attempts are.
@@ -301,6 +311,107 @@ class JobStore:
                 transitions.interrupt(connection, row, self._now(), "the runner was restarted")
             return len(rows)
 
+    def followers(self, limit: int = 100) -> tuple[tuple[Job, Job | None], ...]:
+        """Return the jobs that wait for another one that is finished or gone, each with that one."""
+        leader = JOBS.alias("leader")
+        ended = or_(leader.c.id.is_(None), leader.c.state.in_(sorted(FINISHED)))
+        query = (
+            select(JOBS.c.id, leader.c.id)
+            .select_from(JOBS.outerjoin(leader, leader.c.id == JOBS.c.follows))
+            .where(JOBS.c.follows.is_not(None), JOBS.c.state == State.ACCEPTED, ended)
+            .order_by(JOBS.c.number)
+            .limit(limit)
+        )
+        with self._read() as connection:
+            pairs = connection.execute(query).all()
+            return tuple(
+                (self._get(connection, one, None), None if other is None else self._get(connection, other, None))
+                for one, other in pairs
+            )
+
+    def adopt(self, job_id: str, leader_id: str, result: Result, keep_seconds: float | None = None) -> bool:
+        """Give a waiting job the result of the one that it follows; its file is there already.
+
+        Returns
+        -------
+        bool
+            False if the job does not wait for that one any more; the caller then removes the file.
+        """
+        now = self._now()
+        expires = None if keep_seconds is None else now + int(keep_seconds * 1e6)
+        waits = and_(JOBS.c.id == job_id, JOBS.c.state == State.ACCEPTED, JOBS.c.follows == leader_id)
+        with self._write() as connection:
+            row = connection.execute(select(JOBS).where(waits)).first()
+            if row is not None:
+                transitions.adopt(connection, row, now, result, expires)
+            return row is not None
+
+    def release(self, leader_id: str) -> None:
+        """Say that a job has no result for those that follow it: the first of them takes its own turn."""
+        with self._write() as connection:
+            transitions.release(connection, leader_id, self._now())
+
+    # What the operator does.
+
+    def retry(self, job_id: str) -> Job:
+        """Put a failed job back into the queue, with new budgets.
+
+        Raises
+        ------
+        UnknownError
+            If there is no such job.
+        ConflictError
+            If it has not failed.
+        """
+        with self._write() as connection:
+            job = self._get(connection, job_id, None)
+            if job.state is not State.FAILED:
+                raise ConflictError(f"the job is {job.state.value}: only a failed job can be tried again")
+            row = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one()
+            transitions.again(connection, row, self._now())
+            job = self._get(connection, job_id, None)
+        self._notify()
+        return job
+
+    def purge(
+        self, older_than_seconds: float, states: frozenset[State] = FINISHED, limit: int = 1000
+    ) -> tuple[str, ...]:
+        """Delete jobs that finished long ago, with their results; return their ids, whose files the caller removes."""
+        cutoff = self._now() - int(older_than_seconds * 1e6)
+        old = and_(JOBS.c.state.in_(sorted(states & FINISHED)), JOBS.c.finished <= cutoff)
+        with self._write() as connection:
+            ids = tuple(connection.execute(select(JOBS.c.id).where(old).limit(limit)).scalars())
+            for job_id in ids:
+                connection.execute(delete(JOBS).where(JOBS.c.id == job_id))
+                transitions.release(connection, job_id, self._now())
+            return ids
+
+    # What subscribers are told.
+
+    def due_callbacks(self, limit: int = 20) -> tuple[Callback, ...]:
+        """Return what has to be sent now, oldest first."""
+        with self._read() as connection:
+            rows = connection.execute(
+                select(CALLBACKS)
+                .where(CALLBACKS.c.due <= self._now())
+                .order_by(CALLBACKS.c.due, CALLBACKS.c.number)
+                .limit(limit)
+            ).all()
+        return tuple(Callback(row.number, row.job_id, row.kind, row.uri, row.body, row.tries) for row in rows)
+
+    def callback_done(self, number: int) -> None:
+        """Say that a message was taken, or is given up."""
+        with self._write() as connection:
+            connection.execute(delete(CALLBACKS).where(CALLBACKS.c.number == number))
+
+    def callback_again(self, number: int, seconds: float) -> None:
+        """Say that a message was not taken: it is due again after some seconds."""
+        due = self._now() + int(seconds * 1e6)
+        with self._write() as connection:
+            connection.execute(
+                update(CALLBACKS).where(CALLBACKS.c.number == number).values(tries=CALLBACKS.c.tries + 1, due=due)
+            )
+
     # What the sweeper does.
 
     def expire(self) -> int:
@@ -333,6 +444,7 @@ class JobStore:
             idle = and_(OWNERS.c.queued == 0, OWNERS.c.running == 0)
             present = select(CLOCK.c.virtual_time).scalar_subquery()
             connection.execute(delete(OWNERS).where(idle, OWNERS.c.virtual_time <= present))
+            connection.execute(delete(QUEUES).where(QUEUES.c.queued == 0, QUEUES.c.running == 0))
             return ids
 
     def states(self) -> dict[str, State]:
@@ -346,7 +458,7 @@ class JobStore:
             row = connection.execute(select(CLOCK.c.version)).first()
             if row is None:
                 connection.execute(insert(CLOCK).values(id=1, virtual_time=0.0, version=VERSION))
-            elif row.version != VERSION:
+            elif upgrade(connection, row.version) != VERSION:
                 raise StorageError(f"the job store has version {row.version}, this Isopleth needs {VERSION}")
 
     @contextmanager

@@ -18,6 +18,7 @@ import orjson
 
 from catalog.links import FrontUrls
 from plugins.datacube.cancel import Cancel
+from plugins.datacube.chunks import HeldChunks
 from plugins.datacube.datacube import CRS84, Datacube
 from plugins.datacube.errors import TooLargeError, UnknownError
 from plugins.datacube.layouts import HEADER as LAYOUT
@@ -43,10 +44,13 @@ from server.problems import problem_for
 
 SLAB_MEMORY = 2 * DECODED
 """Bytes that an answer holds which is read while it is sent."""
+PATIENCE = 2.0
+"""Seconds for which an answer waits until others have given their bytes back."""
 WHOLE = 2**20
 """Bytes up to which an answer is sent whole; a larger one is streamed."""
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 """What does not stand in a file name."""
+VARY = "Accept"
 ENCODING = b"1"
 """Part of the ETag: raised when the same data would be encoded otherwise than by the release before."""
 
@@ -177,14 +181,47 @@ def answer(
     cube = opened.cube
     native = plan_located(cube, query) if isinstance(query, Located) else plan_query(cube, query)
     # What answers has the identity and the state of the collection, whichever its chunks are.
-    opened, todo = cheapest(opened, native)
+    chosen, todo = cheapest(opened, native)
+    return planned(
+        service, request, cube, chosen, todo, query_type, arguments, form, instance_id=instance_id, inputs=inputs
+    )
+
+
+def planned(
+    service: OgcService,
+    request: OgcRequest,
+    cube: Datacube,
+    opened: OpenDatacube,
+    todo: ReadPlan,
+    query_type: str,
+    arguments: Mapping[str, str],
+    form: Format,
+    *,
+    instance_id: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    held: HeldChunks | None = None,
+) -> OgcResponse:
+    """Do what `answer` does, where the query is planned already.
+
+    Parameters
+    ----------
+    cube : Datacube
+        What is asked.
+    opened : OpenDatacube
+        What answers: the cheapest of its layouts, and
+    todo : ReadPlan
+        what is to be read of it.
+    held : HeldChunks, optional
+        Answer from these alone, and wait for nothing: raises AbsentError where a chunk is not among them, and BusyError
+        where too many bytes are in flight at this moment.
+    """
     etag = query_etag(cube, query_type, arguments, form, instance_id)
     reference = todo.selection.reference
     crs = cube.grid.crs if reference is None else reference.uri
     headers = answer_headers(cube, request.base, query_type, form, etag, instance_id, crs)
     headers[LAYOUT] = opened.layout
     if not_modified(request, etag):
-        return OgcResponse(304, {name: headers[name] for name in ("ETag", "Cache-Control", "Vary")})
+        return not_modified_response(etag)
     # HEAD is only asked for what GET would say; it makes no job.
     handover = None if request.method == "HEAD" else service.handover
 
@@ -203,18 +240,25 @@ def answer(
         return too_large(error, request, same(), asynchronous=service.handover is not None)
     if request.method == "HEAD":
         return OgcResponse(200, headers)
-    return OgcResponse(200, headers, whole_or_blocks(body(service, request, opened, todo, form), request.cancel))
+    blocks = body(service, request, opened, todo, form, held)
+    return OgcResponse(200, headers, whole_or_blocks(blocks, request.cancel))
 
 
 def body(
-    service: OgcService, request: OgcRequest, opened: OpenDatacube, todo: ReadPlan, form: Format
+    service: OgcService,
+    request: OgcRequest,
+    opened: OpenDatacube,
+    todo: ReadPlan,
+    form: Format,
+    held: HeldChunks | None = None,
 ) -> Iterator[bytes]:
     """Read and encode; the bytes in flight are held until the last block has gone, or the client."""
     later = None
     if form.key == "CoverageJSON" and not isinstance(todo, LocatedPlan):
         later = in_slabs(opened, todo, request.cancel)
-    with service.budget.hold(todo.cost.memory if later is None else min(todo.cost.memory, SLAB_MEMORY)):
-        coverages = read(opened, todo, request.cancel) if later is None else later
+    amount = todo.cost.memory if later is None else min(todo.cost.memory, SLAB_MEMORY)
+    with service.budget.hold(amount, PATIENCE if held is None else 0.0):
+        coverages = read(opened, todo, request.cancel, cache=held) if later is None else later
         if isinstance(todo, LocatedPlan):
             coverages = todo.named(coverages)
         blocks = form.encode(coverages)
@@ -251,6 +295,11 @@ def query_etag(
     return etag.removeprefix("W/") if form.release else etag
 
 
+def not_modified_response(etag: str) -> OgcResponse:
+    """Return the answer to a client that has the state of this entity tag."""
+    return OgcResponse(304, {"ETag": etag, "Cache-Control": CACHE_CONTROL, "Vary": VARY})
+
+
 def answer_headers(
     cube: Datacube, urls: FrontUrls, query_type: str, form: Format, etag: str, instance_id: str | None, crs: str
 ) -> dict[str, str]:
@@ -267,7 +316,7 @@ def answer_headers(
         "Content-Crs": f"<{CRS84 if form.key == 'GeoJSON' else crs}>",
         "ETag": etag,
         "Cache-Control": CACHE_CONTROL,
-        "Vary": "Accept",
+        "Vary": VARY,
         "Link": ", ".join(links),
     }
     if form.release:

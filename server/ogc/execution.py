@@ -14,10 +14,12 @@ from typing import Any, Literal
 import orjson
 
 from plugins.datacube.errors import InvalidQueryError
+from plugins.jobs.callbacks import CallbackPolicy
 from server.ogc.messages import OgcRequest
 
-MEMBERS = frozenset({"inputs", "outputs", "response", "mode", "id"})
+MEMBERS = frozenset({"inputs", "outputs", "response", "mode", "id", "subscriber"})
 """Members of an execute request; ``mode`` and ``id`` are of the drafts before 1.0, and only say what is known."""
+SUBSCRIBER = ("successUri", "inProgressUri", "failedUri")
 MAX_DEPTH = 32
 MAX_WAIT = 60.0
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -36,11 +38,15 @@ class Execution:
     wait: float | None = None
     """Seconds that the client is willing to wait before it prefers a 201."""
     idempotency_key: str | None = None
+    subscriber: Mapping[str, str] = field(default_factory=dict)
+    """Addresses to be told, by member: ``successUri``, ``inProgressUri``, ``failedUri``."""
+    fresh: bool = False
+    """Whether the work must be done again, though an equal result is there (``Cache-Control: no-cache``)."""
     preferred: tuple[str, ...] = ()
     """The preferences that were understood, for ``Preference-Applied``."""
 
 
-def parse_execution(request: OgcRequest, outputs: frozenset[str]) -> Execution:
+def parse_execution(request: OgcRequest, outputs: frozenset[str], callbacks: CallbackPolicy | None = None) -> Execution:
     """Read an execute request.
 
     Parameters
@@ -48,6 +54,8 @@ def parse_execution(request: OgcRequest, outputs: frozenset[str]) -> Execution:
     request : OgcRequest
     outputs : frozenset of str
         The outputs of the process.
+    callbacks : CallbackPolicy, optional
+        Where subscribers may be told something; by default nowhere.
 
     Raises
     ------
@@ -60,8 +68,6 @@ def parse_execution(request: OgcRequest, outputs: frozenset[str]) -> Execution:
     document = strict_json(request.body)
     if not isinstance(document, dict):
         raise InvalidQueryError("body", "an execute request is a JSON object", '{"inputs": {…}}')
-    if "subscriber" in document:
-        raise InvalidQueryError("subscriber", "callbacks are not offered", "leave it out, and ask for the job's status")
     if unknown := sorted(set(document) - MEMBERS):
         raise InvalidQueryError(unknown[0][:64], f"{unknown[0][:64]!r} is not a member of an execute request",
                                 ", ".join(sorted(MEMBERS)))  # fmt: skip
@@ -75,9 +81,33 @@ def parse_execution(request: OgcRequest, outputs: frozenset[str]) -> Execution:
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         raise InvalidQueryError("Idempotency-Key", "the key is not 1 to 255 visible ASCII characters")
     respond_async, wait, preferred = preferences(request.headers.get("prefer", ""))
-    return Execution(
-        inputs, response, _transmission(document.get("outputs"), outputs), respond_async, wait, key, preferred
+    subscriber = _subscriber(document["subscriber"], callbacks) if "subscriber" in document else {}
+    fresh = any(
+        part.strip().lower() in ("no-cache", "no-store") for part in request.headers.get("cache-control", "").split(",")
     )
+    return Execution(
+        inputs=inputs,
+        response=response,
+        transmission=_transmission(document.get("outputs"), outputs),
+        respond_async=respond_async,
+        wait=wait,
+        idempotency_key=key,
+        subscriber=subscriber,
+        fresh=fresh,
+        preferred=preferred,
+    )
+
+
+def _subscriber(told: Any, callbacks: CallbackPolicy | None) -> dict[str, str]:
+    """Return the addresses of a subscriber (clause 7.11.2, schema ``subscriber.yaml``); none of them is opened here."""
+    if callbacks is None or not callbacks.enabled:
+        raise InvalidQueryError("subscriber", "callbacks are not offered", "leave it out, and ask for the job's status")
+    if not isinstance(told, dict) or "successUri" not in told:
+        raise InvalidQueryError("subscriber", "a subscriber is an object with a successUri", ", ".join(SUBSCRIBER))
+    if unknown := sorted(set(told) - set(SUBSCRIBER)):
+        name = unknown[0][:64]
+        raise InvalidQueryError("subscriber", f"a subscriber has no member {name!r}", ", ".join(SUBSCRIBER))
+    return {name: callbacks.check(name, uri) for name, uri in told.items()}
 
 
 def strict_json(body: bytes) -> Any:

@@ -33,7 +33,7 @@ from server.ogc.features import (
 )
 from server.ogc.locations import known_locations, locations_url
 from server.ogc.messages import OgcRequest, OgcResponse
-from server.ogc.parameters import parameter_documents
+from server.ogc.parameters import parameter_document
 from server.ogc.series import LOCATION, one_step, series, series_parameters
 from server.ogc.service import OgcService
 
@@ -122,7 +122,7 @@ def items_document(
         "title": cube.title or cube.id,
         "numberMatched": matched,
         "numberReturned": len(features),
-        "parameters": list(parameter_documents(cube).values()),
+        "parameters": [parameter_document(cube, parameter) for parameter in cube.parameters.values()],
         "links": [*page.links(items_url(request, opened), matched), collection_link(cube, request)],
         "features": features,
     }

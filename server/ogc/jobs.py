@@ -10,6 +10,7 @@ import base64
 import mimetypes
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ import orjson
 
 from catalog.links import FrontUrls
 from plugins.datacube.errors import IsoplethError, UnknownError
+from plugins.jobs.forecast import CONFIDENCE, Interval
 from plugins.jobs.job import FINISHED, Job, State
+from plugins.jobs.outlook import Outlook
 from plugins.jobs.results import Results
 from plugins.jobs.search import JobFilter, parse_filter
 from plugins.jobs.store import JobStore
+from plugins.jobs.transitions import WAITING
 from server.ogc.messages import OgcRequest, OgcResponse, json_response
 from server.problems import problem_for
 
@@ -28,7 +32,8 @@ REL = "http://www.opengis.net/def/rel/ogc/1.0"
 INLINE_BYTES = 16 << 20
 """The largest result that stands inside a results document; a larger one is a link there."""
 BLOCK_BYTES = 1 << 20
-POLL_AFTER = "1"
+LONGEST_PAUSE = 30
+"""Seconds after which a client is asked to come back, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,9 @@ def job_list(service: JobService, request: OgcRequest) -> OgcResponse:
         query = {**{k: v for k, v in request.query.items() if k not in ("token", "offset")}, "token": [page.next_token]}
         following = OgcRequest("GET", request.path, query, request.base).url
         links.append({"rel": "next", "type": "application/json", "title": "the next page", "href": following})
+    told = service.store.outlook(*page.jobs)
     document = {
-        "jobs": [status_info(job, request.base) for job in page.jobs],
+        "jobs": [status_info(job, request.base, told.get(job.id)) for job in page.jobs],
         "links": links,
         "numberMatched": page.matched,
         "numberReturned": len(page.jobs),
@@ -84,9 +90,10 @@ def job_status(service: JobService, request: OgcRequest, job_id: str) -> OgcResp
     except UnknownError as error:
         return _no_such_job(error, request)
     headers = {"Cache-Control": "no-store"}
+    told = service.store.outlook(job).get(job.id)
     if job.state not in FINISHED:
-        headers["Retry-After"] = POLL_AFTER
-    return json_response(status_info(job, request.base), headers=headers)
+        headers["Retry-After"] = str(ask_again(told))
+    return json_response(status_info(job, request.base, told), headers=headers)
 
 
 def job_dismiss(service: JobService, request: OgcRequest, job_id: str) -> OgcResponse:
@@ -211,8 +218,23 @@ def failure_response(job: Job, request: OgcRequest) -> OgcResponse:
     return json_response(document, status=status, media_type="application/problem+json")
 
 
-def status_info(job: Job, urls: FrontUrls) -> dict[str, Any]:
-    """Return a job as a statusInfo document (clause 7.12.3)."""
+def ask_again(told: Outlook | None) -> int:
+    """Return the seconds after which it makes sense to ask again: half of what the job still needs, as it looks."""
+    if told is None or told.finish is None:
+        return 1
+    return max(1, min(LONGEST_PAUSE, round(told.finish.expected / 2)))
+
+
+def status_info(job: Job, urls: FrontUrls, told: Outlook | None = None) -> dict[str, Any]:
+    """Return a job as a statusInfo document (clause 7.12.3), with what can be said of its future.
+
+    Parameters
+    ----------
+    job : Job
+    urls : FrontUrls
+    told : Outlook, optional
+        Position, reason and times of a job that waits or runs.
+    """
     href = urls.job(job.id)
     links = [{"rel": "self", "type": "application/json", "title": "status of the job", "href": href}]
     if job.state in (State.ACCEPTED, State.RUNNING):
@@ -231,12 +253,16 @@ def status_info(job: Job, urls: FrontUrls) -> dict[str, Any]:
         "processID": job.process_id,
         "type": "process",
         "status": job.state.value,
-        "message": job.message,
-        "progress": job.progress,
+        "message": _message(job, told),
+        "progress": job.progress if told is None or told.leader is None else told.leader.progress,
         "created": job.created,
         "updated": job.updated,
         "links": links,
     }
+    if told is not None and (queue := _queue(told)):
+        document["isopleth:queue"] = queue
+    if job.shared or job.follows:
+        document["isopleth:shared"] = "reused" if job.shared else "joined"
     document |= {"started": job.started} if job.started else {}
     document |= {"finished": job.finished} if job.finished else {}
     if job.result is not None and job.state is State.SUCCESSFUL:
@@ -246,6 +272,46 @@ def status_info(job: Job, urls: FrontUrls) -> dict[str, Any]:
             "mediaType": job.result.media_type,
             **({"expires": job.result.expires} if job.result.expires else {}),
         }
+    return document
+
+
+def _message(job: Job, told: Outlook | None) -> str:
+    """Return the message of a job; of one that waits, why, and how many are before it."""
+    if job.state is not State.ACCEPTED or told is None:
+        return job.message
+    if told.leader is not None:
+        state = "runs" if told.leader.state is State.RUNNING else "waits"
+        return f"the same request {state} already: its result will be the result of this job too"
+    parts = [] if job.message == WAITING else [job.message]
+    if told.position is not None:
+        before = told.position - 1
+        parts.append("it is next" if not before else f"{before} job{'s are' if before > 1 else ' is'} before it")
+    if told.block is not None:
+        parts.append(told.block.detail)
+    return f"waiting: {'; '.join(parts)}" if parts else job.message
+
+
+def _queue(told: Outlook) -> dict[str, Any]:
+    """Return position, reason and estimated times; what is not known is left out."""
+    now = datetime.now(UTC)
+
+    def times(span: Interval) -> dict[str, Any]:
+        return {
+            name: (now + timedelta(seconds=seconds)).isoformat(timespec="seconds").replace("+00:00", "Z")
+            for name, seconds in (("earliest", span.earliest), ("expected", span.expected), ("latest", span.latest))
+        }
+
+    document: dict[str, Any] = {}
+    if told.position is not None:
+        document["position"] = told.position
+    if told.block is not None:
+        document["reason"] = {"kind": told.block.kind, **({"rule": told.block.rule} if told.block.rule else {})}
+    if told.start is not None:
+        document["start"] = times(told.start)
+    if told.finish is not None:
+        document["finish"] = times(told.finish)
+    if told.start is not None or told.finish is not None:
+        document["confidence"] = CONFIDENCE
     return document
 
 

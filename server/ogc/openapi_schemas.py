@@ -203,7 +203,10 @@ SCHEMAS: dict[str, Any] = {
             "observedProperty": {
                 "type": "object",
                 "required": ["label"],
-                "properties": {"id": STRING, "label": STRING},
+                "properties": {
+                    "id": STRING,
+                    "label": {"oneOf": [STRING, {"type": "object", "additionalProperties": STRING}]},
+                },
             },
             "measurementType": {
                 "type": "object",

@@ -1,7 +1,8 @@
 """What does each parameter of a collection measure, in EDR's words?
 
 The ``parameter_names`` of a collection document (OGC 19-086r6, requirement /req/edr/rc-parameters). Labels are plain
-strings here; in CoverageJSON the same labels are language maps.
+strings here, as the QGIS plugin needs them; in CoverageJSON the same labels are language maps. So is, in a collection
+document, the label of what is observed: the schema of the standard allows both, and edr-xarray reads no other.
 """
 
 from __future__ import annotations
@@ -29,7 +30,13 @@ DAY = MICROSECONDS["day"]
 
 def parameter_documents(cube: Datacube) -> dict[str, Any]:
     """Return the ``parameter_names`` member of a collection document, in stored order."""
-    return {name: parameter_document(cube, parameter) for name, parameter in cube.parameters.items()}
+    return {name: with_language(parameter_document(cube, parameter)) for name, parameter in cube.parameters.items()}
+
+
+def with_language(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter whose observed property says in which language its label is."""
+    observed = document["observedProperty"]
+    return {**document, "observedProperty": {**observed, "label": {"en": observed["label"]}}}
 
 
 def parameter_document(cube: Datacube, parameter: Parameter) -> dict[str, Any]:

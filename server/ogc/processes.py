@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from catalog.links import FrontUrls
 from plugins.datacube.errors import InvalidQueryError, NoDataError, TooLargeError, UnknownError
 from plugins.datacube.library import Library
 from plugins.datacube.limits import ByteBudget, Limits
-from plugins.jobs.job import JobRequest, State
+from plugins.jobs.callbacks import CallbackPolicy
+from plugins.jobs.job import JobRequest, Sharing, State, Subscriber
 from plugins.processes.context import ProcessContext
 from plugins.processes.process import Prepared, Process
 from plugins.processes.registry import PROCESSES
@@ -48,6 +49,10 @@ class ProcessService:
     work: Path
     """Folder for the files of synchronous executions."""
     processes: Mapping[str, Process] = PROCESSES
+    callbacks: CallbackPolicy = field(default_factory=CallbackPolicy)
+    """Where subscribers may be told how their jobs go; by default nowhere."""
+    sharing: Sharing = Sharing.OWNER
+    """Whose jobs share a result when they ask the same of the same state of the data."""
 
 
 def process_list(service: ProcessService, request: OgcRequest) -> OgcResponse:
@@ -85,11 +90,13 @@ def execute(service: ProcessService, request: OgcRequest, process_id: str) -> Og
         If the request or an input is wrong: before any job exists.
     TooLargeError
         If the process would cost more than it may.
+    QuotaError
+        If too many jobs of the user, or under a rule, wait already.
     """
     process = service.processes.get(process_id)
     if process is None:
         return _no_such_process(process_id, request)
-    wanted = parse_execution(request, frozenset(process.description["outputs"]))
+    wanted = parse_execution(request, frozenset(process.description["outputs"]), service.callbacks)
     limits = service.context.limits if wanted.respond_async else service.sync_limits
     try:
         prepared = process.prepare(process.validate(wanted.inputs), service.library, limits)
@@ -101,6 +108,10 @@ def execute(service: ProcessService, request: OgcRequest, process_id: str) -> Og
         )
         status, headers, body = problem_for(error, request.path, extra=extra)
         return OgcResponse(status, headers, body)
+    if wanted.subscriber and not wanted.respond_async:
+        raise InvalidQueryError(
+            "subscriber", "who waits for the answer needs no callback", "the header 'Prefer: respond-async'"
+        )
     if wanted.respond_async:
         return _submit(service, request, process, prepared, wanted)
     with service.budget.hold(prepared.cost.memory):
@@ -120,6 +131,10 @@ def _submit(
             snapshot=prepared.snapshot,
             options=_options(process, wanted),
             idempotency_key=wanted.idempotency_key,
+            cost=prepared.cost.bytes_decoded,
+            sharing=Sharing.NOBODY if wanted.fresh else service.sharing,
+            version=str(process.description["version"]),
+            subscriber=_subscriber(request.base, wanted),
         )
     )
     if wanted.wait:
@@ -131,7 +146,20 @@ def _submit(
         "Preference-Applied": ", ".join(wanted.preferred),
         "Cache-Control": "no-store",
     }
-    return json_response(status_info(job, request.base), status=201, headers=headers)
+    told = store.outlook(job).get(job.id)
+    return json_response(status_info(job, request.base, told), status=201, headers=headers)
+
+
+def _subscriber(urls: FrontUrls, wanted: Execution) -> Subscriber | None:
+    if not wanted.subscriber:
+        return None
+    return Subscriber(
+        success=wanted.subscriber.get("successUri"),
+        in_progress=wanted.subscriber.get("inProgressUri"),
+        failed=wanted.subscriber.get("failedUri"),
+        job_url=f"{urls.jobs}/{{job}}",
+        result_url=f"{urls.base}/results/{{job}}/{{name}}",
+    )
 
 
 def _run(

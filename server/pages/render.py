@@ -32,7 +32,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "Referrer-Policy": "same-origin",
 }
 """Headers that every page must be sent with."""
-_PUBLIC_SCRIPTS: Final = ("style.css", "isopleth.svg")
+_PUBLIC_SCRIPTS: Final = ("style.css", "isopleth.svg", "jobs.js")
 _IMMUTABLE = (b"cache-control", b"public, max-age=31536000, immutable")
 _REVALIDATE = (b"cache-control", b"public, max-age=300")
 

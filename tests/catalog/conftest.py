@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+import uvicorn
 from jsonschema import Draft7Validator
 from pystac.validation.local_validator import get_local_schema_cache
 from referencing import Registry, Resource
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from catalog.application import stac_application
 from catalog.embedded import EmbeddedRepository
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.datacube import CRS84, Datacube, Extent, Grid, GridKind, Integrity, Parameter
@@ -72,6 +82,62 @@ def repository(tmp_path: Path) -> Iterator[EmbeddedRepository]:
     made = EmbeddedRepository(tmp_path / "catalog.sqlite")
     yield made
     made.close()
+
+
+class StacClient:
+    """A client of the STAC API of a repository, called without await: ``ask("GET", "/collections")``."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._runner = asyncio.Runner()
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testhost:8123")
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        url = path if path.startswith("http") else f"/stac{path}"
+        return self._runner.run(self._client.request(method, url, **more))
+
+    def close(self) -> None:
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+
+@pytest.fixture(scope="session")
+def stac_client() -> Iterator[Callable[..., StacClient]]:
+    """Make clients of repositories; options are those of `stac_application`."""
+    with ExitStack() as stack:
+
+        def make(repository: EmbeddedRepository, **options: Any) -> StacClient:
+            app = stac_application(repository, **options)
+            client = StacClient(Starlette(routes=[Mount("/stac", app)]))
+            stack.callback(client.close)
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def serve_stac() -> Iterator[Callable[[EmbeddedRepository], str]]:
+    """Serve the STAC API of a repository on a port of this machine; return the address."""
+    with ExitStack() as stack:
+
+        def serve(repository: EmbeddedRepository) -> str:
+            app = Starlette(routes=[Mount("/stac", stac_application(repository))])
+            server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+            listening = socket.socket()
+            listening.bind(("127.0.0.1", 0))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+            thread.start()
+
+            def stop() -> None:
+                server.should_exit = True
+                thread.join()
+                listening.close()
+
+            stack.callback(stop)
+            while not server.started:
+                time.sleep(0.01)
+            return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        yield serve
 
 
 @pytest.fixture(scope="session")

@@ -118,6 +118,8 @@ def test_the_landing_page(client: Browser, validate: Callable[[Mapping[str, Any]
         "children": [f"{base}/children"],
         "http://www.opengis.net/def/rel/ogc/1.0/queryables": [f"{base}/queryables"],
         "http://www.opengis.net/def/rel/ogc/1.0/sortables": [f"{base}/sortables"],
+        "aggregate": [f"{base}/aggregate"],
+        "aggregations": [f"{base}/aggregations"],
         "child": [f"{base}/collections/{name}" for name in ("europe", "mask", "orca", "pacific")],
     }
     assert {rel: [link["href"] for link in links(document, rel)] for rel in wanted} == wanted
@@ -170,7 +172,8 @@ def test_a_collection_and_its_item(client: Browser) -> None:
     assert response.headers["content-type"] == "application/geo+json"
     assert response.json()["collection"] == "europe"
     assert links(response.json(), "collection")[0]["href"] == expected["self"]
-    assert client.get("/stac/collections").json()["collections"][0] == document
+    listed = client.get("/stac/collections").json()["collections"][0]
+    assert listed == {**document, "links": [link for link in document["links"] if link["rel"] != "item"]}
 
 
 def test_an_unsupported_dataset_is_listed_with_its_reason(client: Browser) -> None:
@@ -283,15 +286,27 @@ def test_conformance_is_the_landing_page_s(client: Browser) -> None:
     # pystac-client looks for the first, the specification in force is the second.
     assert "https://api.stacspec.org/v1.0.0/item-search#sort" in document["conformsTo"]
     assert "https://api.stacspec.org/v1.1.0/item-search#sort" in document["conformsTo"]
-    # What is not offered is not claimed: no transactions, no aggregation, no filter and order of collections.
+    assert "https://api.stacspec.org/v1.0.0/browseable" in document["conformsTo"]
+    # What is not offered is not claimed: no transactions without a key, no filter and order of collections.
     absent = (
         "transaction",
-        "aggregat",
         "collection-search#filter",
         "collection-search#sort",
         "collection-search#fields",
     )
     assert not any(word in uri for uri in document["conformsTo"] for word in absent)
+
+
+def test_a_collection_with_more_items_than_links_is_not_browseable(
+    client: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.client.ITEM_LINKS_LIMIT", 0)
+    browseable = "https://api.stacspec.org/v1.0.0/browseable"
+    assert browseable not in client.get("/stac/conformance").json()["conformsTo"]
+    assert browseable not in client.get("/stac/").json()["conformsTo"]
+    assert links(client.get("/stac/collections/europe").json(), "item") == []
+    monkeypatch.setattr("catalog.client.ITEM_LINKS_LIMIT", 1)
+    assert browseable in client.get("/stac/conformance").json()["conformsTo"]
 
 
 def test_a_configured_address_wins_over_every_header(filled: EmbeddedRepository) -> None:
@@ -426,7 +441,9 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.dictionaries(FIELDS, WORDS, max_size=4), st.dictionaries(FIELDS, JSON, max_size=4), WORDS)
 def test_nothing_a_client_writes_is_a_failure(
     client: Browser, query: dict[str, str], body: dict[str, Any], name: str

@@ -356,7 +356,7 @@ def test_processes_make_and_fill_one_file_together(tmp_path: Path) -> None:
         writer.stdin.write(b"\n")
         writer.stdin.flush()
     for writer in writers:
-        writer.communicate(timeout=60)
+        writer.communicate(timeout=300)
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     repository = EmbeddedRepository(path)
     assert repository.search(ItemQuery(limit=100)).matched == 45
@@ -415,7 +415,7 @@ def test_a_writer_killed_in_the_middle_leaves_the_last_commit(tmp_path: Path) ->
     with start(KILLED, str(path)) as writer:
         assert said(writer) == b"in the middle"
         writer.send_signal(signal.SIGKILL)
-        writer.wait(30)
+        writer.wait(120)
     repository = EmbeddedRepository(path)
     found = {item["id"] for item in repository.search(item_query(bbox=(0, 0, 90, 1), limit=1000)).documents}
     assert found == {f"i{n}" for n in range(10)}

@@ -341,7 +341,11 @@ def test_children_are_those_of_the_landing_page(client: Browser) -> None:
     hrefs = [link["href"] for link in landing["links"] if link["rel"] == "child"]
     response = client.get("/stac/children")
     assert response.headers["content-type"] == "application/json"
-    assert response.json()["children"] == [client.get(href).json() for href in hrefs]
+    children = [client.get(href).json() for href in hrefs]
+    for child in children:
+        # A list does not repeat the links to every item.
+        child["links"] = [link for link in child["links"] if link["rel"] != "item"]
+    assert response.json()["children"] == children
     assert [link["href"] for link in response.json()["links"] if link["rel"] == "self"] == [f"{BASE}/children"]
     first = client.get("/stac/children", limit="2")
     link = following(first)

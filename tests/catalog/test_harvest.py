@@ -23,7 +23,7 @@ URLS = FrontUrls("http://127.0.0.1:8000")
 
 
 def entry(cube: Datacube) -> Entry:
-    opened: Any = SimpleNamespace(cube=cube, source=SimpleNamespace(layout="icechunk"))
+    opened: Any = SimpleNamespace(cube=cube, source=SimpleNamespace(layout="icechunk", history=None))
     return Entry(cube.definition, opened, None)
 
 
@@ -135,8 +135,9 @@ def test_the_asset_tells_the_format_of_the_store(
     assert harvest(library.entries(), repository, URLS).failed == {}
     document = repository.get_collection("a")
     assert document is not None
-    assert set(document["assets"]) == {"zarr", f"zarr-v{zarr_format}"}
-    assert {asset["zarr:zarr_format"] for asset in document["assets"].values()} == {zarr_format}
+    stores = {key: asset for key, asset in document["assets"].items() if asset["roles"] == ["data"]}
+    assert set(stores) == {"zarr", f"zarr-v{zarr_format}"}
+    assert {asset["zarr:zarr_format"] for asset in stores.values()} == {zarr_format}
     assert document["assets"][f"zarr-v{zarr_format}"]["type"] == f"application/vnd.zarr; version={zarr_format}"
 
 

@@ -6,12 +6,13 @@ have few digits: what a client reads must be equal, not close.
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,14 @@ import xarray as xr
 
 from server.pages.bundle import Node, NodeMissingError, find_node
 
-HERE = Path(__file__).parent
-CACHE = Path(sys.prefix) / "client-tests"
-"""Readers that are no part of the environment; kept with it, and removed with it."""
 TIMES = np.arange(4) * 6
 """Hours since 2020-01-01."""
 HOURS = "hours since 2020-01-01"
 LATS, LONS = np.arange(75.0, -76, -15), np.arange(0.0, 360, 15)
 NSIDE = 4
 PIXELS = 12 * NSIDE**2
+CELLS = {"curvilinear": ("j", "i"), "healpix": ("cell",), "stations": ("station",)}
+"""Dimensions of the grids without rows and columns."""
 LOCATIONS = {
     "harbour": {"type": "Point", "coordinates": [15, 45]},
     "mountain": {"type": "Point", "coordinates": [-60, -15]},
@@ -47,6 +47,7 @@ TIME = axis("time", TIMES, units=HOURS, standard_name="time", calendar="standard
 LEVEL = axis("plev", [1000.0, 850.0, 500.0], units="hPa", standard_name="air_pressure", positive="down")
 MEMBER = axis("number", np.arange(2), standard_name="realization")
 LAT = axis("lat", LATS, units="degrees_north", standard_name="latitude")
+RISING = axis("lat", LATS[::-1], units="degrees_north", standard_name="latitude")
 LON = axis("lon", LONS, units="degrees_east", standard_name="longitude")
 
 
@@ -101,7 +102,7 @@ def datasets() -> dict[str, Any]:
     )
     return {
         "surface": surface,
-        "levels": store({**TIME, **LEVEL, **LAT, **LON}, ("ta", ("time", "plev", "lat", "lon"), 0.5)),
+        "levels": store({**TIME, **LEVEL, **RISING, **LON}, ("ta", ("time", "plev", "lat", "lon"), 0.5)),
         "members": store(
             {**MEMBER, **TIME, **LEVEL, **LAT, **LON}, ("ta", ("number", "time", "plev", "lat", "lon"), 0.5)
         ),
@@ -132,47 +133,65 @@ class Truth:
         found = self.stores[collection]
         return found["lon"].values.ravel(), found["lat"].values.ravel()
 
-    def at(self, collection: str, parameter: str, x: Any, y: Any, t: Any = None, z: Any = None, **fixed: Any) -> Any:
+    def at(self, collection: str, parameter: str, **coordinates: Any) -> Any:
         """The values at coordinates of cells, which broadcast; a coordinate that is no cell's is a `KeyError`.
 
-        ``x`` and ``y`` are longitude and latitude in any convention, or those of the projection.
+        ``x`` and ``y`` are longitude and latitude in any convention, or those of the projection; ``t`` texts or dates;
+        other names are those of the store.
         """
+        arrays = np.broadcast_arrays(*coordinates.values())
+        at = dict(zip(coordinates, (array.ravel() for array in arrays), strict=True))
+        x, y = at.pop("x").astype(float), at.pop("y").astype(float)
         found = self[collection][parameter]
-        x, y = np.broadcast_arrays(x, y)
-        if collection in ("curvilinear", "healpix", "stations"):
+        keys = {{"z": "plev", "t": "time"}.get(name, name): times(v) if name == "t" else v for name, v in at.items()}
+        if collection in CELLS:
             lons, lats = self.cells(collection)
-            apart = np.abs((lons - x[..., None] + 180) % 360 - 180) + np.abs(lats - y[..., None])
-            index = apart.argmin(axis=-1)
-            if np.any(apart.min(axis=-1) > 1e-6):
+            apart = np.abs((lons - x[:, None] + 180) % 360 - 180) + np.abs(lats - y[:, None])
+            if np.any(apart.min(axis=1) > 1e-6):
                 raise KeyError((x, y))
-            dims = [dim for dim in found.dims if dim in ("j", "i", "cell", "station")]
-            found = found.stack(place=dims).drop_vars("place", errors="ignore").transpose("time", "place")
-            chosen = {"place": index}
+            found = found.stack(place=CELLS[collection], create_index=False)
+            found = found.isel(place=xr.Variable("cells", apart.argmin(axis=1)))
+        elif collection == "projected":
+            keys |= {"easting": x, "northing": y}
         else:
-            chosen = {}
-        places = [f"d{number}" for number in range(x.ndim)]
-        if not chosen:
-            names = ("easting", "northing") if collection == "projected" else ("lon", "lat")
-            wrapped = x if collection == "projected" else x % 360
-            keys = {name: (places, values) for name, values in zip(names, (wrapped, y), strict=True)}
-            found = found.sel({name: xr.Variable(*key) for name, key in keys.items()})
-        else:
-            found = found.isel(place=xr.Variable(places, chosen["place"]))
-        for name, values in {"time": t, "plev": z, **fixed}.items():
-            if values is None:
-                continue
-            if name == "time":
-                values = times(values)
-            values = np.asarray(values)
-            found = found.sel({name: xr.Variable(places[len(places) - values.ndim :], values)})
-        return found.transpose(*places).values if places else found.values[()]
+            keys |= {"lon": x % 360, "lat": y}
+        found = found.sel({name: xr.Variable("cells", values) for name, values in keys.items()})
+        assert found.dims == ("cells",), f"the coordinates {set(coordinates)} leave {found.dims}"
+        return found.values.reshape(arrays[0].shape)
+
+    def compare(self, collection: str, document: Mapping[str, Any], *, masked: bool = False, **fixed: Any) -> int:
+        """Compare every value of a CoverageJSON document, by its declared axes alone; return how many are there.
+
+        Parameters
+        ----------
+        masked : bool
+            Values may be missing where the store has one.
+        **fixed
+            Coordinates of which the document says nothing.
+        """
+        count = 0
+        for coverage in document.get("coverages", [document]):
+            said = {**fixed, **coverage.get("isopleth:dimensions", {})}
+            for parameter, block in coverage["ranges"].items():
+                names = block.get("axisNames", [])
+                coordinates: dict[str, Any] = dict(said)
+                for name, axis in coverage["domain"]["axes"].items():
+                    beside = len(names) - 1 - names.index(name) if name in names else 0
+                    parts = zip(*axis["values"], strict=True) if name == "composite" else [axis["values"]]
+                    for part, values in zip(axis.get("coordinates", [name]), parts, strict=True):
+                        coordinates[part] = np.array(values).reshape(-1, *[1] * beside)
+                got = np.array(block["values"], float).reshape(block.get("shape", []))
+                wanted = self.at(collection, parameter, **coordinates).reshape(got.shape)
+                np.testing.assert_array_equal(np.where(np.isnan(got), wanted, got) if masked else got, wanted)
+                count += int(np.isfinite(got).sum())
+        return count
 
 
 def times(texts: Any) -> Any:
     """Times as texts (``2020-01-01T00:00:00Z``) or dates, without their zone, which is UTC."""
     array = np.asarray(texts)
     if array.dtype.kind in "UO":
-        array = np.vectorize(lambda text: np.datetime64(str(text).removesuffix("Z"), "ns"))(array)
+        array = np.array([np.datetime64(str(text).removesuffix("Z"), "ns") for text in array.ravel()])
     return array.astype("M8[ns]")
 
 
@@ -203,7 +222,7 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site(serve_session: Any, truth: Truth, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(serve_session: Any, truth: Truth, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """One server for all tests of this folder that run in the same process."""
     root = tmp_path_factory.mktemp("clients")
     features = [
@@ -222,8 +241,43 @@ def site(serve_session: Any, truth: Truth, tmp_path_factory: pytest.TempPathFact
     return Site(served.url, served.client)
 
 
+Installed = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def installed() -> Installed:
+    """Install a reader that is no part of the environment; it is kept with it, and removed with it.
+
+    ``installed(name, command, file, file)`` runs the command in a folder with copies of the files, unless that has been
+    done, and returns the folder. Where it cannot be done, for want of a network, the test is skipped.
+    """
+
+    def install(name: str, command: Sequence[str], *files: Path, **environment: str) -> Path:
+        cache = Path(sys.prefix) / "client-tests"
+        cache.mkdir(exist_ok=True)
+        folder, work = cache / name, cache / f"{name}.unfinished"
+        with (cache / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.is_dir():
+                return folder
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            for file in files:
+                shutil.copy2(file, work)
+            done = subprocess.run(
+                command, cwd=work, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                pytest.skip(f"{name} could not be installed: {done.stderr.strip()[-300:]}")
+            work.rename(folder)
+        return folder
+
+    return install
+
+
 @pytest.fixture(scope="session")
 def node() -> Node:
+    """Node.js: the machine's, or that of the Python environment."""
     try:
         return find_node()
     except NodeMissingError as error:

@@ -98,7 +98,12 @@ def strictly(document):
         else part
         for name, part in document["extent"].items()
     }
-    return {**document, "extent": extent}
+    # It reads plain labels alone; the schema of the standard allows language maps beside them.
+    parameters = {
+        name: {**one, "observedProperty": {**one["observedProperty"], "label": one["observedProperty"]["label"]["en"]}}
+        for name, one in document["parameter_names"].items()
+    }
+    return {**document, "extent": extent, "parameter_names": parameters}
 
 
 # Core ---------------------------------------------------------------------------------------------------------------
@@ -196,7 +201,8 @@ def test_at_17_parameters(listed, collection):
     assert set(parameters) == {"t", "p"}
     for parameter in parameters.values():
         assert parameter["type"] == "Parameter"
-        assert isinstance(parameter["observedProperty"]["label"], str)
+        assert isinstance(parameter["label"], str)
+        assert isinstance(parameter["observedProperty"]["label"]["en"], str)
         assert parameter["unit"]["symbol"]["type"].endswith("/UCUM/")
         assert parameter["data-type"] == "float"
 

@@ -18,6 +18,8 @@ from pyproj import CRS
 from oracle_cells import CRS84, Cloud, Grid, Healpix, Lattice, Line, is_geographic, metres, move, vectors
 
 RELATIVE = 1e-6
+SOME = 300
+"""Places of a raster that are compared, where it has more."""
 AREAS = ("area", "cube", "radius", "corridor")
 
 
@@ -81,6 +83,14 @@ class Asked:
     parameters: tuple[str, ...] = ()
     raw: Mapping[str, str] = field(default_factory=dict)
     """As it was sent."""
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The bbox, its east beyond 180 where it crosses the antimeridian."""
+        west, south, east, north = self.bbox
+        while west > east:
+            east += 360.0
+        return west, south, east, north
 
     @property
     def path(self) -> list[np.ndarray]:
@@ -401,10 +411,12 @@ def same_longitude(a, b, near: float = 1e-9) -> np.ndarray:
     return np.abs((np.asarray(a) - b + 180) % 360 - 180) <= near
 
 
-def same_place(asked: Asked, crs: CRS, x, y, wanted_x, wanted_y) -> np.ndarray:
-    along = same_longitude(x, wanted_x) if is_geographic(crs) else close(x, wanted_x, crs)
+def same_place(grid: Grid, crs: CRS, x, y, wanted_x, wanted_y) -> np.ndarray:
+    # 0.1 that is stored in 32 bits may be transformed as 0.1.
+    near = 0.0 if grid.hair < 1e-5 else grid.beside(crs)
+    along = same_longitude(x, wanted_x, max(near, 1e-9)) if is_geographic(crs) else close(x, wanted_x, crs, near)
     polar = is_geographic(crs) & (np.abs(np.asarray(wanted_y)) > 90 - 1e-9)
-    return (along | polar) & close(y, wanted_y, crs)
+    return (along | polar) & close(y, wanted_y, crs, near)
 
 
 def check_points(world, asked, name, pieces, leading, choices) -> None:
@@ -436,7 +448,7 @@ def _is_answer_at(world, asked, name, piece, place, options, leading, choices) -
         if asked.linear:
             here = piece.x[0] == place[0] and piece.y[0] == place[1]
         else:
-            here = bool(same_place(asked, crs, piece.x[0], piece.y[0], centre_x[cells[0]], centre_y[cells[0]]))
+            here = bool(same_place(world.grid, crs, piece.x[0], piece.y[0], centre_x[cells[0]], centre_y[cells[0]]))
             if here and is_geographic(crs) and abs(piece.x[0] - place[0]) > 180 + 1e-6:
                 fail(asked, f"{name}: the longitude {piece.x[0]} is not in the convention of {place[0]}")
         wanted, sizes = block.of(cells, weights)
@@ -461,7 +473,8 @@ def _check_distance(world, asked, name, piece, place) -> None:
     lon, lat = world.grid.centres_in(CRS84)
     at_lon, at_lat = move([place[0]], [place[1]], crs, CRS84)
     right = [float(metres(at_lon[0], at_lat[0], lon[cell], lat[cell])) for cell in held]
-    if not any(abs(piece.distance - one) <= 1e-2 + 1e-6 * one for one in right):
+    near = 1e-2 + 1.2e5 * world.grid.hair
+    if not any(abs(piece.distance - one) <= near + 1e-6 * one for one in right):
         fail(asked, f"{name}: the centre lies {right} m away, and not {piece.distance}")
 
 
@@ -502,9 +515,7 @@ def inside(asked: Asked, x, y, crs: CRS, *, exact: bool, hair: float) -> np.ndar
 
 
 def _in_box(asked: Asked, x, y, near: float, *, exact: bool) -> np.ndarray:
-    west, south, east, north = asked.bbox
-    while west > east:
-        east += 360.0
+    west, south, east, north = asked.box
     # How deep a place lies in the box: negative outside.
     deep = np.minimum(np.minimum(x - west, east - x), np.minimum(y - south, north - y))
     return np.where(deep >= (0 if exact else near), 1, np.where(deep >= -near, 0, -1))
@@ -619,8 +630,7 @@ def _met(world: World, asked: Asked) -> Members:
     elif asked.kind == "cube":
         if isinstance(grid, Lattice) and same(crs, grid.crs):
             return _met_by_box(grid, asked)
-        west, south, east, north = asked.bbox
-        east += 360.0 * (west > east)
+        west, south, east, north = asked.box
         wide, high = np.linspace(west, east, 25), np.linspace(south, north, 25)
         at_x, at_y = (part.ravel() for part in np.meshgrid(wide, high))
         held = grid.held(at_x, at_y, crs)
@@ -649,10 +659,7 @@ def _met(world: World, asked: Asked) -> Members:
 
 def _met_by_box(grid: Lattice, asked: Asked) -> Members:
     """Return the cells that share more than an edge with a box."""
-    west, south, east, north = asked.bbox
-    if grid.x.circular:
-        while west > east:
-            east += 360.0
+    west, south, east, north = asked.box
     found = []
     for line, low, high in ((grid.y, south, north), (grid.x, west, east)):
         bottom, top = line.cells
@@ -735,9 +742,9 @@ def check_rows(world, asked, name, pieces, leading, choices) -> None:
     held = 0
     for i, j in np.ndindex(*numbers.shape):
         cell = int(numbers[i, j])
-        stored, sizes = block.of([cell], [1.0])
         here = values[..., i, j]
-        is_stored = equal(here, stored, sizes, exact=block.exact)
+        stored = block.of([cell], [1.0])[0]
+        is_stored = any(equal(here, *block.of([twin], [1.0]), exact=block.exact) for twin in _twins(grid, cell))
         is_missing = bool(np.isnan(here.astype(float)).all())
         twin = _has_twin(grid, cell, wanted.may)
         if cell in wanted.must:
@@ -765,16 +772,12 @@ def _all_missing(block: Column, cells: set[int]) -> bool:
 
 def _has_twin(grid: Grid, cell: int, others: set[int]) -> bool:
     """Whether a cell lies on the meridian of another one (0 and 360 in one axis)."""
-    if not isinstance(grid, Lattice) or not grid.x.circular:
-        return False
-    row, at = divmod(cell, len(grid.x.values))
-    twins = np.flatnonzero(same_longitude(grid.x.values.astype(float), float(grid.x.values[at]), 1e-9))
-    return any(row * len(grid.x.values) + int(twin) in others for twin in twins if twin != at)
+    return bool((_twins(grid, cell) - {cell}) & others)
 
 
 def _positions(asked: Asked, values: np.ndarray, line: Line, what: str) -> np.ndarray:
     """Return the positions of coordinates along an axis; they follow each other without a gap."""
-    stored = line.values.astype(float)
+    stored = (line.values if line.stored is None else line.stored).astype(float)
     found = []
     for value in values:
         fits = same_longitude(stored, value) if line.circular else stored == value
@@ -792,8 +795,7 @@ def _positions(asked: Asked, values: np.ndarray, line: Line, what: str) -> np.nd
 
 
 def _check_convention(asked: Asked, x: np.ndarray) -> None:
-    west, _, east, _ = asked.bbox
-    east += 360.0 * (west > east)
+    west, _, east, _ = asked.box
     # A cell that a narrow box meets may have its centre beside it.
     if x.min() < west - 181 or x.max() > east + 181 or (x.size > 1 and x.max() - x.min() >= 360 + 1e-6):
         fail(asked, f"the longitudes {x.min()} to {x.max()} are not in the convention of the request")
@@ -816,7 +818,7 @@ def check_list(world, asked, name, pieces, leading, choices) -> None:
     values = piece.values[name].reshape(*block.values.shape[:-1], -1)
     free = set(wanted.may)
     for number, (x, y) in enumerate(zip(piece.x, piece.y, strict=True)):
-        there = np.flatnonzero(same_place(asked, crs, x, y, centre_x, centre_y))
+        there = np.flatnonzero(same_place(world.grid, crs, x, y, centre_x, centre_y))
         fits = [
             cell
             for cell in there.tolist()
@@ -860,7 +862,16 @@ def check_raster(world, asked, name, pieces, leading, choices) -> None:
     block = column(world.block(name, _names(piece, leading)), match_leading(asked, name, piece, leading, choices))
     x, y = (part.ravel() for part in np.meshgrid(piece.x, piece.y))
     values = piece.values[name].reshape(*block.values.shape[:-1], -1)
+    if x.size > SOME:
+        # Of many places some, most of them with a value.
+        rng = np.random.default_rng(x.size)
+        known = np.flatnonzero(~np.isnan(values.astype(float)).all(axis=tuple(range(values.ndim - 1))))
+        some = np.concatenate([rng.choice(known, SOME // 2), rng.choice(x.size, SOME // 2)])
+        x, y, values = x[some], y[some], values[..., some]
     state = inside(asked, x, y, crs, exact=False, hair=1e-9) if asked.kind != "cube" else np.ones(x.size)
+    if not (state > 0).any():
+        # An area that holds no place of the raster gets those nearest to its middle, its points or its path.
+        state = np.zeros(x.size)
     own_x, own_y = move(x, y, crs, grid.crs)
     held = grid.hold(own_x, own_y)
     for place in range(x.size):
@@ -891,9 +902,7 @@ def _fits(block: Column, here: np.ndarray, options, *, linear: bool = False) -> 
 def _box(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the greatest coordinates of an area, in the CRS of the request."""
     if asked.kind == "cube":
-        west, south, east, north = asked.bbox
-        while west > east:
-            east += 360.0
+        west, south, east, north = asked.box
         return np.array([west, south]), np.array([east, north])
     if asked.kind == "area":
         every = np.concatenate([ring for rings in asked.polygons for ring in rings])
@@ -926,7 +935,10 @@ def _expect_no_raster(world, asked, name, least, most) -> None:
         # So many places that any cell of some size would be met.
         centre_x, centre_y = grid.centres_in(crs)
         state = inside(asked, centre_x, centre_y, crs, exact=False, hair=1e-6)
-        if asked.columns or asked.rows or (state > 0).sum() < 8:
+        if asked.columns or asked.rows or (state > 0).sum() < 8 or not np.isfinite(least).all():
+            return
+        wide = [np.ptp(part[state > 0]) for part in (centre_x, centre_y)]
+        if (np.array(wide) * 3 < most - least).any():
             return
         fail(asked, f"{name}: no answer, though {(state > 0).sum()} centres lie there")
     axes = [
@@ -954,7 +966,9 @@ def events(world: World, asked: Asked, number: int, own: list[Dimension]) -> lis
     along = [np.asarray(asked.times[number] if dimension.kind == "t" else asked.heights[number]) for dimension in own]
     grid = world.grid
     if isinstance(grid, Lattice) and same(request_of(asked), grid.crs):
-        return _events_by_clipping(grid, line, along, own)
+        # Of two cells in one place the first.
+        return [((min(_twins(grid, cell)), *rest), sure) for (cell, *rest), sure in
+                _events_by_clipping(grid, line, along, own)]
     return _events_by_steps(world, asked, line, along, own)
 
 
@@ -1003,9 +1017,10 @@ def _span(a: float, b: float, low: float, high: float) -> tuple[float, float, bo
             return None
         near = 1e-9 * max(1.0, abs(a))
         return 0.0, 1.0, low + near < a < high - near or low == high
+    # To cross a cell of no width is no doubt to touch it, and no more.
     first, last = sorted(((low - a) / (b - a), (high - a) / (b - a)))
     first, last = max(first, 0.0), min(last, 1.0)
-    return (first, last, True) if last >= first else None
+    return (first, last, high - low > 1e-5) if last >= first else None
 
 
 def _at_vertex(grid, lines, orders, values) -> list[tuple[tuple[int, ...], bool]]:
@@ -1025,10 +1040,13 @@ def _at_vertex(grid, lines, orders, values) -> list[tuple[tuple[int, ...], bool]
 def _events_by_steps(world, asked, line, along, own) -> list[tuple[tuple[int, ...], bool]]:
     """Look at a line in many small steps; what it stays in for less than half the distance of centres may be missed."""
     grid, crs = world.grid, request_of(asked)
-    steps = 1200
     found: list[tuple[tuple[int, ...], bool]] = []
     lon, lat = grid.centres_in(CRS84)
     for vertex in range(len(line) - 1):
+        before = len(found)
+        ends = move(*line[vertex : vertex + 2].T, crs, CRS84)
+        apart = np.nan_to_num(np.hypot(np.diff(ends[0]), np.diff(ends[1]))[0]) * 111_195.0
+        steps = int(np.clip(apart / _least_distance(grid) * 30, 400, 20_000))
         fraction = np.linspace(0, 1, steps + 1)
         x, y = (line[vertex] + (line[vertex + 1] - line[vertex]) * fraction[:, None]).T
         cells = grid.hold(*move(x, y, crs, grid.crs))
@@ -1062,12 +1080,21 @@ def _events_by_steps(world, asked, line, along, own) -> list[tuple[tuple[int, ..
             # A step may find the twin of a cell, or the other side of a border.
             for twin in _twins(grid, cell) - {cell}:
                 found.append(((twin, *state[1:]), False))
+        ends = []
         for place in (0, steps):
-            for cell in grid.held(x[[place]], y[[place]], crs)[0] - {-1}:
-                state = (cell, *(int(part) for part in states[place][1:]))
-                if -1 not in state:
-                    found.insert(len(found) if place else 0, (state, False)) if place else None
+            beside = grid.held(x[[place]], y[[place]], crs)[0] - {-1}
+            states_of = [(cell, *(int(part) for part in states[place][1:])) for cell in sorted(beside)]
+            ends.append([(state, False) for state in states_of if -1 not in state])
+        found = [*found[:before], *ends[0], *found[before:], *ends[1]]
     return found
+
+
+def _least_distance(grid: Grid) -> float:
+    """Return how near the centres of neighbouring rows or columns, or cells, come to each other, in metres."""
+    if not isinstance(grid, Lattice):
+        return grid.spacing if isinstance(grid, Cloud) else 6.5e6 / 2**grid.level
+    gaps = [float(np.abs(np.diff(one.values)).min()) for one in (grid.y, grid.x) if len(one.values) > 1]
+    return min(gaps, default=1.0) * (111_195.0 if grid.crs.is_geographic else 1.0)
 
 
 def _least_gap(dimension: Dimension) -> float:
@@ -1075,6 +1102,11 @@ def _least_gap(dimension: Dimension) -> float:
 
 
 def _twins(grid: Grid, cell: int) -> set[int]:
+    """Return the cells whose centres are in one place."""
+    if isinstance(grid, Lattice) and grid.x.circular:
+        row, at = divmod(cell, len(grid.x.values))
+        columns = np.flatnonzero(same_longitude(grid.x.values.astype(float), float(grid.x.values[at])))
+        return {row * len(grid.x.values) + int(column) for column in columns}
     if not isinstance(grid, Cloud):
         return {cell}
     lon, lat = grid.centres()
@@ -1190,7 +1222,7 @@ def _states_of(world, asked, piece, crs, own) -> list[list[tuple[int, ...]]]:
     centre_x, centre_y = world.grid.centres_in(crs)
     found = []
     for sample, (x, y) in enumerate(zip(piece.x, piece.y, strict=True)):
-        cells = np.flatnonzero(same_place(asked, crs, x, y, centre_x, centre_y)).tolist()
+        cells = np.flatnonzero(same_place(world.grid, crs, x, y, centre_x, centre_y)).tolist()
         parts = [cells]
         for dimension in own:
             values = piece.t if dimension.kind == "t" else piece.z
@@ -1220,7 +1252,7 @@ def _match_events(world, asked, name, piece, crs, wanted, whole: Column, own) ->
                 f"which is none of {[whole.values[(..., *s[1:], s[0])].ravel()[:3] for s in options][:4]}"
             )
             return False
-        states[sample] = right
+        states[sample] = [(twin, *state[1:]) for state in right for twin in _twins(world.grid, state[0])]
     del front
     reached = {-1}
     for number, (state, sure) in enumerate(wanted):

@@ -21,6 +21,7 @@ from pyproj import CRS, Transformer
 RADIUS = 6_371_008.8
 CRS84 = CRS("OGC:CRS84")
 STATION = 1_000.0
+_TRANSFORMERS: dict[tuple[str, str], Transformer] = {}
 Shares = tuple[tuple[int, ...], tuple[float, ...]]
 """Cells and weights of one mixture; one cell of weight 1 for a stored value, none for "outside"."""
 
@@ -30,7 +31,10 @@ def move(x, y, source: CRS, target: CRS):
     x, y = np.asarray(x, float), np.asarray(y, float)
     if source == target or (_is_degrees(source) and _is_degrees(target)):
         return x, y
-    x, y = Transformer.from_crs(source, target, always_xy=True).transform(x, y, errcheck=False)
+    key = source.srs, target.srs
+    if key not in _TRANSFORMERS:
+        _TRANSFORMERS[key] = Transformer.from_crs(source, target, always_xy=True)
+    x, y = _TRANSFORMERS[key].transform(x, y, errcheck=False)
     lost = ~(np.isfinite(x) & np.isfinite(y))
     return np.where(lost, np.nan, x), np.where(lost, np.nan, y)
 
@@ -67,6 +71,8 @@ class Line:
     closed: bool = False
     """Longitudes whose cells close the circle."""
     latitude: bool = False
+    stored: np.ndarray | None = None
+    """The coordinates as they are stored, where 32 bits make others of them: 0.1 is stored as 0.10000000149."""
 
     @cached_property
     def cells(self) -> tuple[np.ndarray, np.ndarray]:
@@ -74,12 +80,16 @@ class Line:
         v = np.asarray(self.values)
         if self.bounds is not None:
             return self.bounds.min(axis=1), self.bounds.max(axis=1)
+        if len(v) == 1:
+            # A cell of no width; a horizontal one forgives a millionth of a degree.
+            near = 0 if v.dtype.kind in "iu" else 1e-6
+            return v - near, v + near
         low, high = [], []
         for i in range(len(v)):
             ends = []
             for j, k in ((i - 1, i + 1), (i + 1, i - 1)):
                 there = j if 0 <= j < len(v) else k
-                half = (v[there] - v[i]) / 2 if 0 <= there < len(v) else 1e-6
+                half = (v[there] - v[i]) / 2
                 ends.append(v[i] + half if there == j else v[i] - half)
             low.append(min(ends))
             high.append(max(ends))

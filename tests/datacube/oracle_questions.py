@@ -106,6 +106,8 @@ def _place(world: World, chance: Chance, crs: CRS) -> tuple[float, float]:
     at_x, at_y = (float(part) for part in move(at_x, at_y, grid.crs, crs))
     if not math.isfinite(at_x + at_y) or abs(at_x) > 1e9 or abs(at_y) > 1e9:
         at_x, at_y = (0.0, 0.0)
+    if not crs.is_geographic:
+        at_x, at_y = min(max(at_x, -2e7), 2e7), min(max(at_y, -2e7), 2e7)
     if is_geographic(crs):
         at_x += chance.one([0.0, 0.0, 360.0, -360.0])
         at_x = (at_x + 540) % 1080 - 540

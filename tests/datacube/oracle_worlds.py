@@ -170,13 +170,19 @@ def rectilinear(path: Path, chance: Chance) -> World:
     x, stored_x, closed = _longitudes(chance)
     single = chance.one(["f8", "f8", "f4"])
     stored_y, stored_x = y.astype(single), stored_x.astype(single)
-    hair = 1e-4 if single == "f4" else 1e-8
-    y, x = stored_y.astype(float), x + (stored_x.astype(float) - stored_x.astype(single).astype(float))
+    kept: dict[str, np.ndarray | None] = {"lat": None, "lon": None}
+    hair = 1e-8
     if single == "f4":
-        x = stored_x.astype(float) + np.rint((x - stored_x.astype(float)) / 360) * 360
+        hair = 1e-4
+        turns = np.rint((x - stored_x) / 360) * 360
+        kept = {"lat": stored_y.astype(float), "lon": stored_x.astype(float)}
+        # They mean the decimal numbers that were rounded.
+        y = np.array([float(str(value)) for value in stored_y])
+        x = np.array([float(str(value)) for value in stored_x]) + turns
     bounds: dict[str, np.ndarray | None] = {"lat": None, "lon": None}
     attributes = {"lat": dict(LATITUDE), "lon": dict(LONGITUDE)}
-    if yes(chance, 4) and min(len(y), len(x)) > 1 and single == "f8":
+    twice = not closed and np.ptp(x) >= 360
+    if yes(chance, 4) and min(len(y), len(x)) > 1 and single == "f8" and not twice:
         # Cells whose centre is not in their middle.
         for name, values, stored in (("lat", y, stored_y), ("lon", x, stored_x)):
             edges = _edges(values, chance, closed=closed and name == "lon", latitude=name == "lat")
@@ -186,7 +192,10 @@ def rectilinear(path: Path, chance: Chance) -> World:
     store.put("lat", ("lat",), stored_y, attributes["lat"])
     store.put("lon", ("lon",), stored_x, attributes["lon"])
     grid = Lattice(
-        Line(y, bounds["lat"], latitude=True), Line(x, bounds["lon"], circular=True, closed=closed), CRS84, hair
+        Line(y, bounds["lat"], latitude=True, stored=kept["lat"]),
+        Line(x, bounds["lon"], circular=True, closed=closed, stored=kept["lon"]),
+        CRS84,
+        hair,
     )
     if min(len(y), len(x)) == 1:
         grid.hair = max(hair, 2e-6)

@@ -156,7 +156,8 @@ def test_a_grid_that_cannot_be_queried_is_an_error_with_the_reason(shared_data: 
     group = zarr.create_group(tmp_path / "radians.zarr")
     for name in ("latitude", "longitude"):
         attributes = {"units": "radians", "standard_name": name}
-        group.create_array(name, shape=(2,), dtype="f8", dimension_names=[name], attributes=attributes)[...] = [0.1, 0.2]
+        array = group.create_array(name, shape=(2,), dtype="f8", dimension_names=[name], attributes=attributes)
+        array[...] = [0.1, 0.2]
     group.create_array("v", shape=(2, 2), dtype="f8", dimension_names=["latitude", "longitude"])[...] = 1.0
     report = examine(str(tmp_path / "radians.zarr"))
     assert "not-queryable" in codes(report, Severity.ERROR)

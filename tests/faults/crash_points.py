@@ -14,12 +14,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sqlalchemy import Engine, event, func, select
 
-from plugins.jobs.job import Failure, JobRequest, Result, State
-from plugins.jobs.schema import JOBS, OWNERS
+from plugins.jobs.job import Failure, JobRequest, Result, Sharing, State, Subscriber
+from plugins.jobs.schema import JOBS, OWNERS, QUEUES
 from plugins.jobs.search import JobFilter
 from plugins.jobs.store import JobStore
 
 RESULT = Result("text/plain", "f", 1, "0" * 64, 1)
+SUBSCRIBER = Subscriber(
+    success="https://a.example/",
+    in_progress="https://a.example/",
+    failed="https://a.example/",
+    job_url="",
+    result_url="",
+)
 
 
 def history(store, tell):
@@ -54,6 +61,32 @@ def history(store, tell):
     store.confirm_discarded(store.discarded())
 
 
+def shared_history(store, tell):
+    """Play what jobs with the same request do, what subscribers are told, and what the operator does."""
+    shared = {"inputs": {"same": 1}, "snapshot": "s1", "sharing": Sharing.EVERYBODY, "subscriber": SUBSCRIBER}
+    followed = [store.submit(JobRequest(process_id="p", owner=owner, **shared)) for owner in "aab"]
+    for job in followed:
+        tell("submitted", job.id)
+    store.dismiss(followed[0].id)
+    tell("dismissed", followed[0].id)
+    leader = store.claim(2)
+    if store.finish(leader.id, leader.attempt, RESULT):
+        tell("committed", leader.id)
+    for job, made in store.followers():
+        if store.adopt(job.id, made.id, RESULT):
+            tell("committed", job.id)
+    for callback in store.due_callbacks()[:2]:
+        store.callback_again(callback.number, 10.0)
+        store.callback_done(callback.number)
+    failed = store.submit(JobRequest(process_id="p", inputs={}))
+    store.claim(2)
+    store.fail(failed.id, 1, Failure("error", "no"))
+    store.retry(failed.id)
+    store.claim(2)
+    store.fail(failed.id, 2, Failure("error", "no"))
+    store.purge(0.0, frozenset({State.FAILED}))
+
+
 def check(store, told):
     jobs = {job.id: job for job in store.list(JobFilter(limit=1000)).jobs}
     for kind, job_id in told:
@@ -71,7 +104,14 @@ def check(store, told):
         counted = {(owner, state): n for owner, state, n in rows}
         owners = {row.owner: row for row in connection.execute(select(OWNERS))}
         assert {job.owner for job in jobs.values()} <= set(owners)
+        queued: dict[str, int] = {}
+        for row in connection.execute(select(QUEUES)):
+            queued[row.owner] = queued.get(row.owner, 0) + row.queued
+            assert row.queued == 0 or row.lane.startswith("=") == any(
+                job.follows is not None for job in jobs.values() if job.lane == row.lane and job.owner == row.owner
+            )
         for row in owners.values():
+            assert row.queued == queued.get(row.owner, 0)
             assert (row.queued, row.running) == (
                 counted.get((row.owner, "accepted"), 0),
                 counted.get((row.owner, "running"), 0),
@@ -109,18 +149,18 @@ def ends_after(statements, engine, play):
     return told, status
 
 
-def crash_after_any_statement(empty, memory):
+def crash_after_any_statement(empty, memory, play):
     # One store object for all: what SQLAlchemy has compiled is inherited by the forks, connections are not.
     shutil.copytree(empty, memory / "data")
     store = JobStore(memory / "data" / "jobs.sqlite")
-    history(store, lambda *_: None)
+    play(store, lambda *_: None)
     statements, status = 0, 9
     while status == 9:
         statements += 1
         store.close()
         shutil.rmtree(memory / "data")
         shutil.copytree(empty, memory / "data")
-        told, status = ends_after(statements, store.engine, lambda tell: history(store, tell))
+        told, status = ends_after(statements, store.engine, lambda tell: play(store, tell))
         check(store, told)
         store.recover()
         check(store, told)
@@ -128,9 +168,14 @@ def crash_after_any_statement(empty, memory):
         # Life goes on: every job that is left can be brought to its end.
         while (job := store.claim(1)) is not None:
             assert store.finish(job.id, job.attempt, RESULT)
+            for follower, made in store.followers():
+                assert store.adopt(follower.id, made.id, RESULT)
+        for follower, made in store.followers():
+            assert store.adopt(follower.id, made.id, RESULT)
         check(store, told)
         assert store.counts()[State.ACCEPTED] == 0
     store.close()
+    shutil.rmtree(memory / "data")
     return statements
 
 
@@ -150,4 +195,5 @@ def crash_while_the_tables_are_made(memory):
 if __name__ == "__main__":
     root = Path(sys.argv[1])
     JobStore(root / "empty" / "jobs.sqlite").close()
-    print(crash_while_the_tables_are_made(root), crash_after_any_statement(root / "empty", root))
+    playing = [crash_after_any_statement(root / "empty", root, play) for play in (history, shared_history)]
+    print(crash_while_the_tables_are_made(root), *playing)

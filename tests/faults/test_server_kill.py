@@ -44,7 +44,7 @@ def test_kill_of_the_server_loses_and_repeats_nothing(serve_process, store: Path
     assert len(set(jobs.values())) == JOBS
 
     # Wait until some are done and some still wait, so that the kill meets every state.
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         states = [job["status"] for job in served.get("/ogc/jobs?limit=1000").json()["jobs"]]
         if states.count("successful") >= 3 and "running" in states and "accepted" in states:
@@ -54,7 +54,7 @@ def test_kill_of_the_server_loses_and_repeats_nothing(serve_process, store: Path
         pytest.fail(f"the queue never held all states: {states}")
     children = psutil.Process(served.process.pid).children(recursive=True)
     served.kill()
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == [], "processes outlived their server"
 
     again = serve_process(str(link), data=data)
@@ -63,7 +63,7 @@ def test_kill_of_the_server_loses_and_repeats_nothing(serve_process, store: Path
     repeated = again.post("/ogc/processes/subset/execution", json=execution(49), headers=headers)
     assert repeated.json()["jobID"] == jobs[49]
 
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         listed = again.get("/ogc/jobs?limit=1000").json()
         if all(job["status"] in ("successful", "failed", "dismissed") for job in listed["jobs"]):

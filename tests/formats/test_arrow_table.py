@@ -171,7 +171,9 @@ def test_a_large_answer_is_written_in_parts(make: Callable[..., Coverage]) -> No
         assert table["longitude"].to_pylist() == list(range(400)) * 900
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30, deadline=None
+)
 @given(sizes=st.tuples(*[st.integers(1, 4)] * 5), fortran=st.booleans(), parts=st.integers(1, 50))
 def test_any_shape_has_the_rows_of_the_csv(
     make: Callable[..., Coverage], sizes: tuple[int, ...], fortran: bool, parts: int

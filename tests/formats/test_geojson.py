@@ -249,7 +249,9 @@ def test_a_large_grid_is_written_in_parts(make: Callable[..., Coverage]) -> None
     assert features[181]["geometry"]["coordinates"] == [-178, -88]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
+)
 @given(
     sizes=st.tuples(*[st.integers(1, 3)] * 5),
     kind=st.sampled_from([GRID, None]),

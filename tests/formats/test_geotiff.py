@@ -284,7 +284,9 @@ def test_as_many_bands_as_are_allowed(make: Callable[..., Coverage], opened: Ope
     assert file.read().tobytes() == values.tobytes()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40, deadline=None
+)
 @given(
     leading=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     size=st.tuples(st.integers(2, 150), st.integers(2, 150)),

@@ -327,7 +327,9 @@ def test_a_parameter_may_be_called_like_our_own_variables(make: Callable[..., Co
         assert dataset[dataset[name].attrs["grid_mapping"]].attrs["grid_mapping_name"] == "latitude_longitude"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25, deadline=None
+)
 @given(
     sizes=st.lists(st.integers(1, 4), min_size=3, max_size=5),
     seed=st.integers(0, 2**32 - 1),

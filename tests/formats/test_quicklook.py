@@ -178,7 +178,9 @@ def test_integers_and_irregular_grids_are_drawn(any_coverage: Mapping[str, Cover
     assert colours_of(png_of(any_coverage["grid-of-one"])).shape == (512, 512, 4)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25, deadline=None
+)
 @given(height=st.integers(1, 9000), width=st.integers(1, 9000))
 def test_no_picture_is_tiny_or_huge(height: int, width: int) -> None:
     image = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (height, width), (0, 0))

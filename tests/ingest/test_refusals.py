@@ -54,7 +54,11 @@ def test_every_classic_length_but_the_whole_is_noticed(shared_data: Path, tmp_pa
     whole = (shared_data / "rotated_pole_precipitation.nc").read_bytes()
     path = tmp_path / "cut.nc"
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     @given(st.integers(8, len(whole) - 1))
     def check(length: int) -> None:
         path.write_bytes(whole[:length])

@@ -382,3 +382,30 @@ def test_claims_use_indices_only(store):
     assert "jobs_state" in plans[1]
     assert "owners_turn" in plans[2]
     assert "TEMP B-TREE" not in plans[2]
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_this_one(tmp_path):
+    """The tables as the first version made them, with a job that waits and one that runs."""
+    store = JobStore(tmp_path / "jobs.sqlite")
+    waiting, running = store.submit(ask("ada")), store.submit(ask("bob", priority=9))
+    store.claim(1)
+    store.claim(2)
+    store.close()
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as connection:
+        for index in ("jobs_lane", "jobs_process", "jobs_content", "jobs_follows"):
+            connection.execute(f"DROP INDEX {index}")
+        for column in ("lane", "cost", "content", "follows", "shared", "subscriber"):
+            connection.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
+        connection.execute("DROP TABLE queues")
+        connection.execute("DROP TABLE callbacks")
+        connection.execute("UPDATE jobs SET state = 'accepted' WHERE id = ?", (waiting.id,))
+        connection.execute("UPDATE owners SET queued = 1, running = 0 WHERE owner = 'ada'")
+        connection.execute("UPDATE clock SET version = 1")
+    connection.close()
+    store = JobStore(tmp_path / "jobs.sqlite")
+    assert store.recover() == 1
+    assert {store.claim(2).id, store.claim(2).id} == {waiting.id, running.id}
+    store.close()
+    again = JobStore(tmp_path / "jobs.sqlite")
+    assert again.counts()[State.RUNNING] == 2
+    again.close()

@@ -25,7 +25,12 @@ def strictly(document):
         else part
         for name, part in document["extent"].items()
     }
-    return {**document, "extent": extent}
+    # It reads plain labels alone; the schema of the standard allows language maps beside them.
+    parameters = {
+        name: {**one, "observedProperty": {**one["observedProperty"], "label": one["observedProperty"]["label"]["en"]}}
+        for name, one in document["parameter_names"].items()
+    }
+    return {**document, "extent": extent, "parameter_names": parameters}
 
 
 def test_the_list_is_valid_and_leaves_out_what_cannot_be_opened(site):
@@ -113,7 +118,7 @@ def test_the_parameters(site):
     assert tas["unit"] == {"label": "K", "symbol": {"value": "K", "type": "http://www.opengis.net/def/uom/UCUM/"}}
     assert tas["observedProperty"] == {
         "id": "http://vocab.nerc.ac.uk/standard_name/air_temperature/",
-        "label": "air_temperature",
+        "label": {"en": "air_temperature"},
     }
     assert tas["measurementType"] == {"method": "mean", "duration": "PT6H"}
     assert parameters["pr"]["measurementType"]["method"] == "sum"

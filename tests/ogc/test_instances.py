@@ -96,7 +96,12 @@ def strict(document: dict[str, Any]) -> dict[str, Any]:
     for name in {"spatial", "temporal", "vertical"} & set(extent):
         extent[name] = {k: v for k, v in extent[name].items() if k != "grid" and (name, k) != ("spatial", "values")}
     kept = {name: part for name, part in document.items() if not name.startswith("isopleth:")}
-    return {**kept, "extent": extent}
+    # It reads plain labels alone; the schema of the standard allows language maps beside them.
+    parameters = {
+        name: {**one, "observedProperty": {**one["observedProperty"], "label": one["observedProperty"]["label"]["en"]}}
+        for name, one in document["parameter_names"].items()
+    }
+    return {**kept, "extent": extent, "parameter_names": parameters}
 
 
 def read_strictly(kind: Any, document: dict[str, Any]) -> Any:

@@ -87,7 +87,9 @@ def test_by_the_hour(stored, truth, chunks, kernel):
     chunks=st.sampled_from(CHUNKS),
     case=st.sampled_from(["period", "cycle", "daily", "whole"]),
 )
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_the_answer_does_not_depend_on_the_blocks(stored, truth, monkeypatch, block, memory, chunks, case):
     monkeypatch.setattr(tiling.tiles, "__defaults__", (block,))
     rows_of, kernel = along_time, Mean()

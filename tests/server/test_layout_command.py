@@ -43,7 +43,7 @@ def test_a_running_server_uses_the_layout_and_the_answer_stays_the_same(
     assert main(["layout", "co2", "--chunks", CHUNKS, "--name", "series", "--data", str(data), "--quiet"]) == 0
     assert "wrote series of co2: tcco2 31×20×20" in capsys.readouterr().out
     assert document(data)["layouts"] == [{"name": "series", "href": "layouts/series/store"}]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (after := server.get(SERIES)).headers["Isopleth-Layout"] == "native":
         assert time.monotonic() < deadline
         time.sleep(0.2)
