@@ -28,7 +28,7 @@ check: $(VENV)/.test ## Lint, format, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timings | tail -n 12
+	@$(BIN)/lint-imports
 
 bench: $(VENV)/.test ## Measure this server beside others and the bare read (BENCH="--quick")
 	@$(BIN)/python tests/benchmarks/run.py $(BENCH)
