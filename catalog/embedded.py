@@ -1,27 +1,20 @@
-"""How does one SQLite file keep a catalogue, safe under several threads, several processes, and a sudden death?
+"""How does one SQLite file keep a catalogue: collections, items, and what a search needs to find them?
 
-The file is in WAL mode: readers never wait, one writer at a time. ``synchronous=FULL`` costs a few milliseconds a
-commit and makes a committed harvest survive a power failure; a catalogue is written seldom. A transaction that a
-killed process left behind is rolled back by the next one that opens the file. It must lie on a local disk.
-
-Items are found through an R*Tree (space), an index on time, or the names (`catalog.plans`); exact geometries are
-compared by GEOS only where an item's footprint is not its bounding box. A search that runs for longer than
-`SEARCH_SECONDS` is stopped.
+`catalog.connections` opens the file, `catalog.tables` says what is in it. Items are found through an R*Tree (space), an
+index on time, or the names (`catalog.plans`); exact geometries are compared by GEOS only where an item's footprint is
+not its bounding box.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import orjson
 
-from catalog import sql_functions, tables, tokens
+from catalog import tables, tokens
+from catalog.connections import Connections, bounded
 from catalog.counting import counting
 from catalog.document import Document
 from catalog.filter_sql import near_box
@@ -43,21 +36,10 @@ from catalog.repository import (
     Written,
 )
 from catalog.sorting import order_of
-from plugins.datacube.errors import (
-    BusyError,
-    ConflictError,
-    InvalidQueryError,
-    IsoplethError,
-    StorageError,
-    UnknownError,
-)
+from plugins.datacube.errors import ConflictError, UnknownError
 
-BUSY_SECONDS = 30.0
-SEARCH_SECONDS = 10.0
 SAMPLES = 200
 """Items that are looked at to tell by what can be filtered."""
-_STEPS = 10_000
-"""Of SQLite's virtual machine between two looks at the clock."""
 
 
 class EmbeddedRepository:
@@ -78,29 +60,16 @@ class EmbeddedRepository:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._write_lock = threading.Lock()
-        self._pool_lock = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
-        self._pid = os.getpid()
-        self._closed = False
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError("the folder of the catalogue cannot be made") from error
-        try:
-            self._prepare()
-        except BaseException:
-            self.close()
-            raise
+        self._connections = Connections(path)
 
     def upsert_collection(self, document: Document) -> None:
         """Put a collection in place of the one with the same id; its items stay."""
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             tables.put_collection(connection, document, None)
 
     def replace(self, document: Document, items: Sequence[Document], digest: str) -> None:
         """Put a harvested collection with exactly these items in place of what was there, in one transaction."""
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             tables.put_collection(connection, document, digest)
             kept = orjson.dumps([item["id"] for item in items]).decode()
             connection.execute(
@@ -125,7 +94,7 @@ class EmbeddedRepository:
         after = tokens.read(query.token, ((str,),))[0] if query.token else ""
         matching, values = where(conditions)
         following, page_values = where([Sql("id > ?", (after,)), *conditions])
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             rows = connection.execute(
                 f"select id, json from collections{following} order by id limit ?",  # noqa: S608
                 (*page_values, query.limit + 1),
@@ -136,7 +105,7 @@ class EmbeddedRepository:
 
     def headings(self) -> tuple[Heading, ...]:
         """Return id and title of every collection, by id."""
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             rows = connection.execute("select id, json_extract(json, '$.title') from collections order by id")
             return tuple(Heading(*row) for row in rows)
 
@@ -144,7 +113,7 @@ class EmbeddedRepository:
         """Return id and title of items of a collection, the latest first, at most `limit`."""
         titled = "select id, json_extract(props, '$.title') from items"
         statement = f"{titled} where collection = ? order by t0 desc, pk desc limit ?"
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             return tuple(Heading(*row) for row in connection.execute(statement, (collection, limit)))
 
     def has_more(self, limit: int) -> bool:
@@ -154,22 +123,22 @@ class EmbeddedRepository:
             "select exists(select 1 from collections c where"
             " exists(select 1 from items where collection = c.id limit 1 offset ?))"
         )
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             return bool(connection.execute(statement, (limit,)).fetchone()[0])
 
     def digests(self) -> Mapping[str, str]:
         """Return the digest of every harvested collection, by id."""
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             return dict(connection.execute("select id, digest from collections where digest is not null").fetchall())
 
     def delete_collection(self, collection: str) -> bool:
         """Delete a collection with its items; False where there was none."""
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             return tables.delete_collection(connection, collection)
 
     def upsert_items(self, items: Iterable[Document]) -> int:
         """Put items in place of those with the same id, all or none; return how many."""
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             return tables.put_items(connection, items).total
 
     def get_item(self, collection: str, item: str) -> Document | None:
@@ -178,20 +147,20 @@ class EmbeddedRepository:
 
     def delete_item(self, collection: str, item: str) -> bool:
         """Delete an item; False where there was none."""
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             statement = "delete from items where collection = ? and id = ?"
             return connection.execute(statement, (collection, item)).rowcount > 0
 
     def insert_items(self, collection: str, items: Iterable[Document], *, replace: bool) -> Written:
         """Put items into a collection that was not harvested, all or none."""
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             if _harvested(connection, collection):
                 raise ConflictError(HARVESTED)
             return tables.put_items(connection, items, replace=replace)
 
     def revise_collection(self, collection: str, revise: Revision) -> None:
         """Let a function decide about a collection; nobody writes between what it sees and what it says."""
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             row = connection.execute("select json, digest from collections where id = ?", (collection,)).fetchone()
             text, digest = row or (None, None)
             changed = revise(Kept(None if text is None else orjson.loads(text), digest is not None))
@@ -202,7 +171,7 @@ class EmbeddedRepository:
 
     def revise_item(self, collection: str, item: str, revise: Revision) -> None:
         """Let a function decide about an item."""
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             harvested = _harvested(connection, collection)
             names = (collection, item)
             row = connection.execute("select json from items where collection = ? and id = ?", names).fetchone()
@@ -216,7 +185,7 @@ class EmbeddedRepository:
         """Return a page of items in their order, the latest first where none is asked."""
         order = order_of(query.sort)
         following = order.after(query.token) if query.token else []
-        with self._reading() as connection, _bounded(connection):
+        with self._connections.reading() as connection, bounded(connection):
             found = plan(connection, query)
             matching, values = found.where([])
             page, page_values = found.where(following)
@@ -235,14 +204,14 @@ class EmbeddedRepository:
 
     def extremes(self, query: ItemQuery) -> Extremes:
         """Return count and times of the items of a query."""
-        with self._reading() as connection, _bounded(connection):
+        with self._connections.reading() as connection, bounded(connection):
             matching, values = plan(connection, query).where([])
             statement = f"select count(*), min(t0), max(t1) from items{matching}"  # noqa: S608
             return Extremes(*connection.execute(statement, values).fetchone())
 
     def buckets(self, query: ItemQuery, name: str, interval: Interval) -> Buckets:
         """Count the items of a query by a property."""
-        with self._reading() as connection, _bounded(connection):
+        with self._connections.reading() as connection, bounded(connection):
             matching, values = plan(connection, query).where([])
             rows = connection.execute(counting(name, interval, matching), values).fetchmany(BUCKETS_LIMIT + 1)
             if len(rows) <= BUCKETS_LIMIT:
@@ -258,13 +227,13 @@ class EmbeddedRepository:
         else:
             statement = "select props from items where collection = ? order by t0 desc, pk desc limit ?"
         values = (SAMPLES,) if collection is None else (collection, SAMPLES)
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             return tuple(orjson.loads(text) for (text,) in connection.execute(statement, values))
 
     def index(self, names: Iterable[str]) -> None:
         """Keep indexes on exactly these properties: filters that compare them, in the order of time, are quick."""
         wanted = dict(entry for name in names for entry in tables.property_indexes(name))
-        with self._writing() as connection:
+        with self._connections.writing() as connection:
             there = dict(
                 connection.execute("select name, sql from sqlite_master where name like 'property!_%' escape '!'")
             )
@@ -275,112 +244,12 @@ class EmbeddedRepository:
 
     def close(self) -> None:
         """Close the pooled connections; the repository cannot be used any more."""
-        with self._pool_lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        if self._pid == os.getpid():
-            for connection in idle:
-                connection.close()
+        self._connections.close()
 
     def _document(self, statement: str, *values: str) -> Document | None:
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             row = connection.execute(statement, values).fetchone()
         return None if row is None else orjson.loads(row[0])
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection inside one read transaction: every statement sees the same state."""
-        with _translated(), self._lent() as connection:
-            connection.execute("begin")
-            try:
-                yield connection
-            finally:
-                connection.execute("rollback")
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection inside one write transaction, which is committed, or undone by any error."""
-        with _translated(), self._write_lock, self._lent() as connection:
-            connection.execute("begin immediate")
-            try:
-                yield connection
-                connection.execute("commit")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("rollback")
-                raise
-
-    @contextmanager
-    def _lent(self) -> Iterator[sqlite3.Connection]:
-        with self._pool_lock:
-            if self._closed:
-                raise StorageError("the catalogue is closed")
-            if self._pid != os.getpid():
-                # A connection must not be used, nor closed, on the other side of a fork.
-                _inherited.extend(self._idle)
-                self._idle, self._pid = [], os.getpid()
-            connection = self._idle.pop() if self._idle else None
-        connection = connection or self._connect()
-        try:
-            yield connection
-        finally:
-            with self._pool_lock:
-                keep = not self._closed
-                if keep:
-                    self._idle.append(connection)
-            if not keep:
-                connection.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        # The pool hands a connection to one thread at a time.
-        connection = sqlite3.connect(
-            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
-        )
-        try:
-            connection.execute("pragma foreign_keys = on")
-            connection.execute("pragma synchronous = full")
-            sql_functions.register(connection)
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
-
-    def _prepare(self) -> None:
-        """Make the tables where they are missing; several processes may do so at the same time."""
-        with _translated(), self._lent() as connection:
-            _switch_to_wal(connection)
-            connection.execute("begin immediate")
-            try:
-                version = connection.execute("pragma user_version").fetchone()[0]
-                if version > tables.SCHEMA_VERSION:
-                    raise StorageError("the catalogue was written by a later version of this software")
-                if version < tables.SCHEMA_VERSION:
-                    for statement in tables.creation(version):
-                        connection.execute(statement)
-                    connection.execute(f"pragma user_version = {tables.SCHEMA_VERSION}")
-                connection.execute("commit")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("rollback")
-                raise
-
-
-@contextmanager
-def _bounded(connection: sqlite3.Connection) -> Iterator[None]:
-    """Stop what the connection does after `SEARCH_SECONDS`; a filter that SQLite cannot take is the client's error."""
-    deadline = time.monotonic() + SEARCH_SECONDS
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_INTERRUPT:
-            raise BusyError("the search takes too long; ask for a smaller box, period or filter") from error
-        if code == sqlite3.SQLITE_ERROR and any(sign in str(error) for sign in ("stack overflow", "too large")):
-            raise InvalidQueryError("filter", "the filter is nested too deep", "a simpler filter") from error
-        raise
-    finally:
-        connection.set_progress_handler(None, 0)
 
 
 def _harvested(connection: sqlite3.Connection, collection: str) -> bool:
@@ -389,38 +258,3 @@ def _harvested(connection: sqlite3.Connection, collection: str) -> bool:
     if row is None:
         raise UnknownError(f"there is no collection {collection!r}")
     return row[0] is not None
-
-
-_inherited: list[sqlite3.Connection] = []
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Switch the file to WAL; SQLite does not wait for a lock here by itself."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            mode = ""
-        if mode == "wal":
-            return
-        if time.monotonic() > deadline:
-            raise StorageError("the catalogue's file cannot be switched to write-ahead logging")
-        time.sleep(0.05)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
-    try:
-        yield
-    except IsoplethError:
-        raise
-    except sqlite3.OperationalError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-            raise BusyError("the catalogue is being written to") from error
-        raise StorageError("the catalogue cannot be read or written") from error
-    except sqlite3.Error as error:
-        raise StorageError("the catalogue cannot be read or written") from error

@@ -53,7 +53,7 @@ class BodyTooLargeError(InvalidQueryError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An ASGI application that answers by a function; it raises nothing that a route would have to make a response of."""
+    """An ASGI application that answers by a function, which makes a response of its errors itself."""
 
     answer: Callable[[Request], Awaitable[Response]]
 
@@ -221,23 +221,25 @@ class Transport:
                 # The length of an answer that was not made is not known, and certainly not nought.
                 del head.headers["Content-Length"]
             return head
-        # While others wait for a thread, none is spent on compressing what is read from data.
-        busy = limiter is self.data and limiter.statistics().tasks_waiting > 0
-        wanted = request.headers.get("accept-encoding", "") if text and not busy else ""
+        wanted = request.headers.get("accept-encoding", "") if text else ""
         body = response.body
         if isinstance(body, bytes):
-            coding = accepted(wanted) if len(body) > MINIMUM else None
+            coding = accepted(wanted) if wanted and len(body) > MINIMUM and not self._crowded(limiter) else None
             if coding is not None:
                 headers["Content-Encoding"] = coding
                 # The same documents are sent again and again; two answers with data are hardly ever the same.
                 pack = compressed if limiter is self.data else compressed_once
                 body = await anyio.to_thread.run_sync(pack, body, coding, limiter=limiter)
             return Response(body, response.status, headers)
-        coding = accepted(wanted, STREAMED)
+        coding = accepted(wanted, STREAMED) if wanted and not self._crowded(limiter) else None
         if coding is not None:
             headers["Content-Encoding"] = coding
             body = CompressedBlocks(body, coding)
         return StreamingResponse(_stream(body, limiter, cancel), response.status, headers)
+
+    def _crowded(self, limiter: anyio.CapacityLimiter) -> bool:
+        """While others wait for a thread, none is spent on compressing what is read from data."""
+        return limiter is self.data and limiter.statistics().tasks_waiting > 0
 
 
 def _headers_alone(call: ApiFunction, message: OgcRequest) -> OgcResponse:

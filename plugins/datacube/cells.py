@@ -71,8 +71,8 @@ class Circle:
         return next(index for index, distance in distances.items() if distance <= least)
 
 
-class _OncePerAxis[T]:
-    """Keeps what a function says of an axis as long as the axis lives: every request to a dataset shares its axes."""
+class OncePerAxis[T]:
+    """A function of an axis whose result is kept as long as the axis lives; arrays become read-only."""
 
     def __init__(self, function: Callable[[Axis], T]) -> None:
         self._function = function
@@ -90,7 +90,7 @@ class _OncePerAxis[T]:
         return result
 
 
-@_OncePerAxis
+@OncePerAxis
 def tolerances(axis: Axis) -> NDArray[np.float64]:
     """Return by how much each coordinate may be off, shape (n,), in the units of the axis.
 
@@ -105,7 +105,7 @@ def tolerances(axis: Axis) -> NDArray[np.float64]:
     return np.where(rounded, np.maximum(np.maximum(1e-9, 2.0**-22 * np.abs(values)), fine), fine)
 
 
-@_OncePerAxis
+@OncePerAxis
 def centres(axis: Axis) -> NDArray[np.float64]:
     """Return the coordinates as people write them, shape (n,): 0.1 where 0.1 was rounded to float32, else unchanged."""
     values = axis.values.astype(np.float64)
@@ -116,7 +116,7 @@ def centres(axis: Axis) -> NDArray[np.float64]:
     return np.array([float(str(value)) for value in single])
 
 
-@_OncePerAxis
+@OncePerAxis
 def cells(axis: Axis) -> NDArray[Any]:
     """Return the cell bounds, shape (n, 2), low and high; half-way cells where stored bounds miss their own coordinate.
 
@@ -131,13 +131,13 @@ def cells(axis: Axis) -> NDArray[Any]:
     return bounds
 
 
-@_OncePerAxis
+@OncePerAxis
 def ladder(axis: Axis) -> Ladder | None:
     """Return the cells of an axis with their tolerances in order, or None where some lie within others."""
     return _in_steps(cells(axis), tolerances(axis))
 
 
-@_OncePerAxis
+@OncePerAxis
 def exact_ladder(axis: Axis) -> Ladder | None:
     """Return the same of an axis of integers for an integer, which is compared as it is."""
     return _in_steps(cells(axis), 0)
@@ -151,7 +151,7 @@ def _in_steps(bounds: NDArray[Any], slack: Any) -> Ladder | None:
     return Ladder(order, low, high) if regular else None
 
 
-@_OncePerAxis
+@OncePerAxis
 def circle(axis: Axis) -> Circle | None:
     """Return the cells of a longitude axis in order, or None where some lie within others or go round twice."""
     found = ladder(axis)

@@ -36,6 +36,8 @@ STEP: Final = 0.25
 """Of the distance between centres: how far apart the places are at which a path is looked at."""
 LOOKS: Final = 9
 """Places of a long segment at which the distance between centres is measured."""
+MAXIMUM_ACROSS: Final = 256
+"""Steps along each side of a box without a centre: its long side is not much longer than the globe has cells."""
 MAXIMUM_STEPS: Final = 500_000
 """Places at which the path of one query is looked at."""
 METRES_OF_A_DEGREE: Final = 111_195.0
@@ -83,7 +85,13 @@ def _points_of(
         horizontal_axis(AxisKind.Y, y, geographic=locator.request.geographic),
         horizontal_axis(AxisKind.X, x, geographic=locator.request.geographic),
         tuple(order.tolist()),
+        mixing=None if along else _repeated(x.size),
     )
+
+
+def _repeated(count: int) -> Mixing:
+    """Return how one value, of a dataset of a single place, is given to several places."""
+    return Mixing(np.zeros((count, 1), np.intp), np.ones((count, 1)))
 
 
 def _along(locator: Locator, cells: Indices) -> tuple[Along, ...]:
@@ -145,7 +153,8 @@ def _degrees(line: Line, request: Reference, pieces: int = 32) -> Line:
 
 
 def heart(query: Region, locator: Locator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the places that stand for an area too small to hold a centre: its middle, its points, or its path.
+    """Return the places that stand for an area too small to hold a centre: all of a box, one in a polygon, the points of
+    circles, the path of a corridor.
 
     They are in the CRS of the request.
     """
@@ -162,7 +171,16 @@ def heart(query: Region, locator: Locator) -> tuple[NDArray[np.float64], NDArray
             vertex, fraction = _steps(locator, x, y, numbers, ())
             return _between(x, vertex, fraction), _between(y, vertex, fraction)
     box = bounds_of(query, geographic=locator.request.geographic)
-    return np.array([(box.west + box.east) / 2.0]), np.array([(box.south + box.north) / 2.0])
+    gap_x, gap_y = locator.spacing((box.west + box.east) / 2.0, (box.south + box.north) / 2.0)
+    across, up = _between_edges(box.west, box.east, gap_x), _between_edges(box.south, box.north, gap_y)
+    at_y, at_x = np.meshgrid(up, across, indexing="ij")
+    return at_x.ravel(), at_y.ravel()
+
+
+def _between_edges(low: float, high: float, gap: float) -> NDArray[np.float64]:
+    """Return places from one edge of a box to the other, in steps as along a path."""
+    count = min(max(math.ceil((high - low) / (gap * STEP)), 1), MAXIMUM_ACROSS) if high > low else 0
+    return np.linspace(low, high, count + 1)
 
 
 def rectangle(query: Region, locator: OnAxes) -> Rectangle:
@@ -240,12 +258,14 @@ def tracks(query: Trajectory, locator: Locator, own: Own) -> Tracks:
     indexers = tuple(
         Indexer(dim, found[kept], axis.take(found[kept])) for (dim, axis), found in zip(own, others, strict=True)
     )
+    along_cells = _along(locator, cells[kept])
     return Tracks(
-        _along(locator, cells[kept]),
+        along_cells,
         horizontal_axis(AxisKind.Y, centre_y, geographic=locator.request.geographic),
         horizontal_axis(AxisKind.X, centre_x, geographic=locator.request.geographic),
         tuple(line[kept].tolist()),
         indexers,
+        None if along_cells or indexers else _repeated(centre_x.size),
     )
 
 
@@ -350,7 +370,7 @@ def _gap(locator: Locator, start: tuple[float, float], end: tuple[float, float],
     if length <= here:
         return here
     ways = np.linspace(0.0, 1.0, LOOKS)[1:, None] * (np.array(end) - start) + start
-    return min(here, *(min(locator.spacing(float(x), float(y))) for x, y in ways))
+    return min(here, *(min(locator.spacing(x, y)) for x, y in ways.tolist()))
 
 
 def select(query: Query, locator: Locator, own: Own, *, native: bool) -> Points | Swarm | Rectangle:

@@ -117,7 +117,7 @@ class BusyError(IsoplethError):
 
 
 class QuotaError(BusyError):
-    """This user, or this kind of request, has used up what it may have at a time."""
+    """The user, or a kind of request, has used up what it may have at a time."""
 
     code = "quota"
 

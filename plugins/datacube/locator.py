@@ -26,6 +26,7 @@ from plugins.datacube.reference import Reference, longitude_latitude, transform
 
 type Floats = NDArray[np.float64]
 
+METRES_OF_A_DEGREE: Final = 111_195.0
 CENTRES_KEPT: Final = 4_000_000
 """Cells of a grid up to which all its centres are tested against an area in another CRS; of more, those in a window."""
 WINDOW_MARGIN: Final = 0.1
@@ -194,13 +195,15 @@ class OnMesh:
             return min(step / max(math.cos(math.radians(y)), 0.01), 360.0), step
         longitude, latitude, known = self._degrees(np.array([x]), np.array([y]))
         if not known[0]:
-            return step * 111_195.0, step * 111_195.0
+            return step * METRES_OF_A_DEGREE, step * METRES_OF_A_DEGREE
         lon = longitude[0] + np.array([0.0, step / max(math.cos(math.radians(latitude[0])), 0.01), 0.0])
         lat = np.clip(latitude[0] + np.array([0.0, 0.0, step if latitude[0] < 0 else -step]), -90.0, 90.0)
         to_x, to_y = transform(longitude_latitude(), self.request, lon, lat)
-        return float(np.hypot(to_x[1] - to_x[0], to_y[1] - to_y[0])), float(
-            np.hypot(to_x[2] - to_x[0], to_y[2] - to_y[0])
-        )
+        found = float(np.hypot(to_x[1] - to_x[0], to_y[1] - to_y[0])), float(np.hypot(to_x[2] - to_x[0], to_y[2] - to_y[0]))
+        # At the edge of a projection neighbours may have no place, or the same one.
+        east, north = (gap if math.isfinite(gap) and gap > 0.0 else 0.0 for gap in found)
+        usual = step * METRES_OF_A_DEGREE
+        return east or north or usual, north or east or usual
 
     def _degrees(self, x: Floats, y: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         longitude, latitude = transform(self.request, longitude_latitude(), x, y)

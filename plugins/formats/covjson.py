@@ -30,9 +30,11 @@ import orjson
 from plugins.datacube import calendar as cf_calendar
 from plugins.datacube.axes import Axis, AxisKind
 from plugins.datacube.coverage import Coverage, DomainType
+from plugins.datacube.datacube import Datacube
 from plugins.datacube.errors import NoDataError
 from plugins.formats import referencing as systems
 from plugins.formats.domains import Piece, is_dimension, split
+from plugins.formats.time_text import OPTIONS, kept_times
 from plugins.formats.value_text import blocks, data_type
 
 MEDIA_TYPE: Final = "application/prs.coverage+json"
@@ -50,8 +52,8 @@ DISTANCE: Final = "isopleth:distance"
 LOCATION: Final = "isopleth:location"
 """Member of a coverage: the ``id`` and the ``name`` of the location that was asked for."""
 _PART = 64 * 1024
-NUMPY: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
-"""Options of orjson for axes: arrays, and times in UTC with ``Z``."""
+NUMPY: Final = OPTIONS
+"""Options of orjson for axes."""
 
 
 def encode(coverages: Sequence[Coverage]) -> Iterator[bytes]:
@@ -139,7 +141,7 @@ def _in_context(coverage: Coverage) -> Iterator[tuple[_Context, Piece]]:
 
 def _context(coverage: Coverage, axes: Sequence[Axis]) -> _Context:
     # Readers and people expect x before y in the axes; the order of the values is that of axisNames.
-    bodies = {axis.key: _axis(axis) for axis in reversed(axes)}
+    bodies = {axis.key: _axis(axis, coverage.cube) for axis in reversed(axes)}
     return _Context(
         axes=orjson.Fragment(orjson.dumps(bodies, option=NUMPY)),
         parameters={name: systems.parameter(described) for name, described in coverage.parameters.items()},
@@ -194,7 +196,7 @@ def _axis_names(piece: Piece) -> list[str]:
     return [axis.key for axis in piece.axes if whole or is_dimension(piece.coverage, axis)]
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
+def _axis(axis: Axis, cube: Datacube) -> dict[str, Any]:
     if axis.kind is AxisKind.COMPOSITE:
         columns = (part.texts() if part.kind is AxisKind.T else part.values.tolist() for part in axis.components)
         return {
@@ -203,7 +205,8 @@ def _axis(axis: Axis) -> dict[str, Any]:
             "values": list(zip(*columns, strict=True)),
         }
     if axis.kind is AxisKind.T:
-        body: dict[str, Any] = {"values": times(axis.values, axis.calendar)}
+        kept = kept_times(axis, cube)
+        body: dict[str, Any] = {"values": orjson.Fragment(kept) if kept else times(axis.values, axis.calendar)}
         if axis.bounds is not None:
             body["bounds"] = times(axis.bounds, axis.calendar)
         return body

@@ -555,7 +555,7 @@ def test_a_search_that_takes_too_long_is_stopped(
 ) -> None:
     many = [{**ITEMS[0], "id": f"i{n}"} for n in range(2_000)]
     repository.replace({"id": "c", "links": []}, many, "")
-    monkeypatch.setattr("catalog.embedded.SEARCH_SECONDS", -1.0)
+    monkeypatch.setattr("catalog.connections.SEARCH_SECONDS", -1.0)
     with pytest.raises(BusyError):
         repository.search(item_query(filter_expr=" OR ".join(["n = 7"] * 50)))
     monkeypatch.undo()

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from catalog.embedded import EmbeddedRepository
 from plugins.datacube.errors import InvalidQueryError
 from server.settings import load_settings
 
@@ -41,9 +42,10 @@ def test_what_is_written_stays(serve_process: Callable[..., Any], tmp_path: Path
     )
     assert (put.status_code, put.json()["title"]) == (200, "x")
     served.kill()
-    again = serve_process(str(config), data=data)
-    assert again.get("/stac/collections/own").json()["title"] == "x"
-    assert KEY not in again.log.read_text()
+    kept = EmbeddedRepository(data / "catalog.sqlite")
+    assert [(one.id, one.title) for one in kept.headings()] == [("own", "x")]
+    kept.close()
+    assert KEY not in served.log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -113,32 +113,32 @@ def test_a_patch_sees_the_document_that_the_client_has_read(client: Any) -> None
     assert [link["href"] for link in patched["links"] if link["rel"] == "via"] == [href]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/collections"),
-        ("PUT", "/collections/own"),
-        ("PATCH", "/collections/own"),
-        ("DELETE", "/collections/own"),
-        ("POST", "/collections/own/items"),
-        ("POST", "/collections/own/bulk_items"),
-        ("PUT", "/collections/own/items/i"),
-        ("PATCH", "/collections/own/items/i"),
-        ("DELETE", "/collections/own/items/i"),
-    ],
-)
+WRITES = [
+    ("POST", "/collections"),
+    ("PUT", "/collections/own"),
+    ("PATCH", "/collections/own"),
+    ("DELETE", "/collections/own"),
+    ("POST", "/collections/own/items"),
+    ("POST", "/collections/own/bulk_items"),
+    ("PUT", "/collections/own/items/i"),
+    ("PATCH", "/collections/own/items/i"),
+    ("DELETE", "/collections/own/items/i"),
+]
+
+
 @pytest.mark.parametrize(
     "header",
     [None, "Bearer wrong", "Bearer", f"Basic {KEY}", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", "Bearer ÿ"],
 )
-def test_nobody_writes_without_the_key(client: Any, method: str, path: str, header: str | None) -> None:
+def test_nobody_writes_without_the_key(client: Any, header: str | None) -> None:
     send(client, "POST", "/collections", collection())
     send(client, "POST", "/collections/own/items", item())
     headers = {} if header is None else {"authorization": header.encode("latin-1")}
-    refused = client.ask(method, path, headers=headers, content=b"x" * 100_000)
-    assert refused.status_code == 401
-    assert refused.headers["www-authenticate"].startswith("Bearer")
-    assert refused.headers["content-type"] == "application/problem+json"
+    for method, path in WRITES:
+        refused = client.ask(method, path, headers=headers, content=b"x" * 100_000)
+        assert refused.status_code == 401, (method, path)
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        assert refused.headers["content-type"] == "application/problem+json"
     assert client.ask("GET", "/collections/own/items/i").status_code == 200
 
 

@@ -109,6 +109,12 @@ def test_a_cube_of_members(edr: Any, truth: Any) -> None:
     assert truth.compare("members", found) == 2 * 4 * 2 * 3
 
 
+def test_one_member(edr: Any, truth: Any) -> None:
+    """OWSLib knows no dimensions of the data; they are given with the type of the query."""
+    found = edr.query_data("members", "position?number=1", coords="POINT(15 45)", z=850, datetime_=TIMES[0])
+    assert truth.compare("members", found, number=1, z=850, t=TIMES[0]) == 1
+
+
 def test_a_cube_in_other_columns(edr: Any, truth: Any) -> None:
     found = edr.query_data("surface", "cube", bbox=[0, 0, 60, 30], resolution_x=3, resolution_y=3, datetime_=TIMES[0])
     assert (axis(found, "x"), axis(found, "y")) == ([0, 30, 60], [0, 15, 30])

@@ -1,4 +1,4 @@
-"""Does every kind of answer over every kind of grid pass the validators: two of CoverageJSON, those of EDR and GeoJSON?"""
+"""Does every kind of answer over every kind of grid pass the validators of CoverageJSON, EDR and GeoJSON?"""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_geojson(ask: Ask, collection: str) -> None:
 
 
 def strictly(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A collection without what edr-pydantic does not know: values of EDR 1.2, grids, languages, and our own members."""
+    """A collection without what edr-pydantic does not know: values of EDR 1.2, grids, languages, members of our own."""
     extent = {
         name: {key: value for key, value in part.items() if key != "grid" and (name, key) != ("spatial", "values")}
         if isinstance(part, dict)

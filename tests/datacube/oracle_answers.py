@@ -7,6 +7,7 @@ says what is wrong with it. Where the text leaves two answers open, both are tak
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from pyproj import CRS
 from oracle_cells import CRS84, Cloud, Grid, Healpix, Lattice, Line, is_geographic, metres, move, vectors
 
 RELATIVE = 1e-6
+SEAM = 20_037_508.342789244
+"""The antimeridian in EPSG:3857."""
 SOME = 300
 """Places of a raster that are compared, where it has more."""
 AREAS = ("area", "cube", "radius", "corridor")
@@ -131,6 +134,10 @@ class Taken:
         return found
 
 
+class TooFineError(Exception):
+    """A path is too long beside the cells for the oracle to follow it, or leaves the Earth."""
+
+
 def fail(asked: Asked, why: str) -> None:
     raise AssertionError(f"{why}\n  asked: {asked.kind} {dict(asked.raw)}")
 
@@ -177,7 +184,8 @@ def check_parameter(world: World, asked: Asked, name: str, pieces: list[Piece]) 
         checker = check_raster if raster else check_rows if isinstance(world.grid, Lattice) else check_list
     if not pieces and empty_leading:
         return
-    checker(world, asked, name, pieces, leading, choices)
+    with contextlib.suppress(TooFineError):
+        checker(world, asked, name, pieces, leading, choices)
 
 
 def same(a: CRS, b: CRS) -> bool:
@@ -416,6 +424,9 @@ def same_place(grid: Grid, crs: CRS, x, y, wanted_x, wanted_y) -> np.ndarray:
     near = 0.0 if grid.hair < 1e-5 else grid.beside(crs)
     along = same_longitude(x, wanted_x, max(near, 1e-9)) if is_geographic(crs) else close(x, wanted_x, crs, near)
     polar = is_geographic(crs) & (np.abs(np.asarray(wanted_y)) > 90 - 1e-9)
+    if not crs.is_geographic and grid.crs == CRS84:
+        # What lies on the antimeridian may lie at either end of a projection.
+        along |= close(np.abs(x), SEAM, crs) & close(np.abs(wanted_x), SEAM, crs)
     return (along | polar) & close(y, wanted_y, crs, near)
 
 
@@ -574,6 +585,8 @@ def arcs(asked: Asked, longest: float = 0.05) -> Iterator[tuple[np.ndarray, np.n
             whole.append(a + (b - a) * np.linspace(0, 1, max(count, 1) + 1)[:, None])
         places = np.concatenate(whole)
         lon, lat = move(places[:, 0], places[:, 1], crs, CRS84)
+        if np.isnan(lon).any():
+            raise TooFineError
         along = vectors(lon, lat)
         yield along[:-1], along[1:]
 
@@ -611,6 +624,9 @@ def members(world: World, asked: Asked) -> Members:
     own = same(crs, grid.crs)
     x, y = grid.centres_in(crs)
     state = inside(asked, x, y, crs, exact=own, hair=max(grid.hair, 1e-9))
+    if not crs.is_geographic and grid.crs == CRS84:
+        other = inside(asked, np.where(close(np.abs(x), SEAM, crs), -x, x), y, crs, exact=False, hair=1e-9)
+        state = np.where(state == other, state, 0)
     must, may = set(np.flatnonzero(state > 0).tolist()), set(np.flatnonzero(state >= 0).tolist())
     if must:
         return Members(must, may)
@@ -1046,7 +1062,9 @@ def _events_by_steps(world, asked, line, along, own) -> list[tuple[tuple[int, ..
         before = len(found)
         ends = move(*line[vertex : vertex + 2].T, crs, CRS84)
         apart = np.nan_to_num(np.hypot(np.diff(ends[0]), np.diff(ends[1]))[0]) * 111_195.0
-        steps = int(np.clip(apart / _least_distance(grid) * 30, 400, 20_000))
+        steps = int(max(apart / _least_distance(grid) * 30, 400))
+        if steps > 40_000:
+            raise TooFineError
         fraction = np.linspace(0, 1, steps + 1)
         x, y = (line[vertex] + (line[vertex + 1] - line[vertex]) * fraction[:, None]).T
         cells = grid.hold(*move(x, y, crs, grid.crs))

@@ -280,13 +280,19 @@ class Cloud(Grid):
         return np.where(inside & np.isfinite(x) & np.isfinite(y), cell, -1)
 
     def held(self, x, y, crs):
-        """Return the cells that may be said to hold places: twins (centres in one place) are as good as each other."""
+        """Return the cells that may be said to hold places: all that are as near as each other."""
         lon, lat = self.centres()
-        found = super().held(x, y, crs)
-        for place in found:
-            for cell in tuple(place):
-                if cell >= 0:
-                    place |= set(np.flatnonzero(metres(lon[cell], lat[cell], lon, lat) < 1e-3).tolist())
+        found = []
+        at_lon, at_lat = move(np.atleast_1d(x), np.atleast_1d(y), crs, CRS84)
+        near = max(self.hair * 3e5, 1e-3)
+        for one_lon, one_lat in zip(at_lon, at_lat, strict=True):
+            away = metres(one_lon, one_lat, lon, lat)
+            away = np.where(np.isnan(away), np.inf, away)
+            cells = np.flatnonzero(away <= away.min() + near) if np.isfinite(away.min()) else np.zeros(0, int)
+            place = {int(cell) for cell in cells if away[cell] <= self.reach[cell] + near}
+            if not cells.size or (away[cells] >= self.reach[cells] - near).any():
+                place.add(-1)
+            found.append(place)
         return found
 
     @cached_property

@@ -238,6 +238,10 @@ def site(running_site: Site) -> Iterator[Site]:
     running_site.edr.refuse = None
 
 
+class CommandError(AssertionError):
+    """The browser did not do what a command asked."""
+
+
 @dataclass
 class Page:
     """One page in a headless Chromium, driven by the DevTools protocol over a pipe."""
@@ -266,10 +270,17 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def holds(self, script: str) -> bool:
+        """Whether a script gives a true value; not while one page gives way to another."""
+        try:
+            return bool(self.evaluate(script))
+        except CommandError:
+            return False
+
     def wait(self, script: str, seconds: float = 120.0) -> None:
         """Wait until a script gives a true value."""
         end = time.monotonic() + seconds
-        while not self.evaluate(script):
+        while not self.holds(script):
             self.collect()
             assert time.monotonic() < end, f"never true: {script}; {self.complaints}"
             time.sleep(0.05)
@@ -347,7 +358,8 @@ class Chromium:
         while True:
             answer = self._messages.get(timeout=120)
             if answer.get("id") == number:
-                assert "error" not in answer, answer
+                if "error" in answer:
+                    raise CommandError(answer)
                 return dict(answer["result"])
             if "sessionId" in answer:
                 self._events.setdefault(answer["sessionId"], []).append(answer)
@@ -367,7 +379,8 @@ class Chromium:
         send("Emulation.setEmulatedMedia", features=[scheme])
         send("Page.navigate", url=url)
         page = Page(send, lambda: self._events.pop(session, []))
-        page.wait("document.readyState === 'complete'")
+        # The blank page is complete too, and may be there a moment longer.
+        page.wait("location.href !== 'about:blank' && document.readyState === 'complete'")
         try:
             yield page
         finally:

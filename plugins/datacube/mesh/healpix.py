@@ -79,7 +79,10 @@ class HealpixMesh:
         return np.sort(positions[positions >= 0])
 
     def mixture(self, longitude: Degrees, latitude: Degrees) -> Weighted:
-        """Return the four pixels around each place and their bilinear weights."""
+        """Return the four pixels around each place and their bilinear weights.
+
+        Where one of them is not in the store, a place takes the value of the pixel that holds it.
+        """
         numbers, weights = self._module.bilinear_interpolation(
             np.mod(longitude, 360.0),
             np.ascontiguousarray(latitude, np.float64),
@@ -94,6 +97,10 @@ class HealpixMesh:
         # A pixel that does not count need not be there.
         least = np.take_along_axis(cells, shares.argmax(axis=1)[:, None], axis=1)
         cells = np.where(shares == 0.0, least, cells)
+        edge = (cells < 0).any(axis=1)
+        if edge.any():
+            cells[edge] = self.nearest(longitude[edge], latitude[edge])[:, None]
+            shares[edge] = (1.0, 0.0, 0.0, 0.0)
         return Weighted(cells, shares)
 
     @property

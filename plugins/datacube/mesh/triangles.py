@@ -20,6 +20,7 @@ MAXIMUM_CENTRES: Final = 1_000_000
 """Of more, the triangles would take minutes to make."""
 MAXIMUM_STEPS: Final = 200
 _ON_THE_EDGE: Final = -1e-12
+_AT_THE_MIDDLE: Final = 1e-9
 
 type Numbers = NDArray[np.intp]
 type Vectors = NDArray[np.float64]
@@ -111,12 +112,14 @@ def triangulate(vectors: Vectors, longest: float) -> Triangles:
             f"interpolation: linear is not offered for a list of more than {MAXIMUM_CENTRES:,} cells",
             "nearest",
         )
-    # The hull of a part of the globe is closed on its far side by a point there.
-    inward = -vectors.mean(axis=0)
-    size = float(np.linalg.norm(inward))
-    closed = np.vstack([vectors, inward / size]) if size > 1e-3 else vectors
     try:
-        hull = ConvexHull(closed)
+        closed, hull = vectors, ConvexHull(vectors)
+        if (hull.equations[:, 3] > -_AT_THE_MIDDLE).any():
+            # The middle of the Earth is outside: the hull of a part of the globe is closed on its far side by a point
+            # there. Around the globe such a point would lie among the centres.
+            inward = -vectors.mean(axis=0)
+            closed = np.vstack([vectors, inward / np.linalg.norm(inward)])
+            hull = ConvexHull(closed)
     except QhullError as error:
         raise InvalidQueryError(
             "interpolation", "interpolation: the cells lie on one line, linear is not possible", "nearest"
