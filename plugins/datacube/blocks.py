@@ -97,11 +97,12 @@ def blocks(group: Group, parameter: Parameter, most_bytes: int) -> Iterator[Bloc
                 pairs = list(itertools.product(rows, stripes))
     for indexer in reversed(group.leading):
         columns[indexer.dim], room = _pieces_within(indexer.indices, sizes[indexer.dim], room)
+    dims = (*(indexer.dim for indexer in group.leading), *together)
+    order = [dims.index(dim) for dim in parameter.dims]
     for combination in itertools.product(*(columns[indexer.dim] for indexer in group.leading)):
-        leading = dict(zip((indexer.dim for indexer in group.leading), combination, strict=True))
         for pair in pairs:
-            places = {**leading, **dict(zip(together, pair, strict=True))}
-            yield Block(tuple(places[dim] for dim in parameter.dims))
+            whole = (*combination, *pair)
+            yield Block(tuple([whole[place] for place in order]))
 
 
 def pieces(indices: Indices, chunk: int, most: int) -> tuple[Piece, ...]:

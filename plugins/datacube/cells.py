@@ -80,6 +80,7 @@ class OncePerAxis[T]:
         update_wrapper(self, function)
 
     def __call__(self, axis: Axis) -> T:
+        """Return what the function says of an axis."""
         try:
             return self._known[axis]
         except KeyError:
@@ -129,6 +130,12 @@ def cells(axis: Axis) -> NDArray[Any]:
         if not bool(((low - slack <= axis.values) & (axis.values <= high + slack)).all()):
             return replace(axis, bounds=None).cells
     return bounds
+
+
+@OncePerAxis
+def edges(axis: Axis) -> NDArray[Any]:
+    """Return where cells begin and end, rising, each once."""
+    return np.unique(cells(axis))
 
 
 @OncePerAxis

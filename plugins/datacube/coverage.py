@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,14 @@ class Place:
     id: str
     """Of a location of the dataset."""
     name: str
+
+
+@runtime_checkable
+class ReadLater(Protocol):
+    """Values that are read while they are written; `plugins.datacube.slabs` makes them."""
+
+    def slabs(self) -> Iterator[Values]:
+        """Read them, part by part, in C order."""
 
 
 @dataclass(frozen=True, slots=True)

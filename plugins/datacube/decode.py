@@ -8,6 +8,7 @@ where they have missing values the answer carries a mask, since no integer is "n
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,14 @@ def decoded_dtype(parameter: Parameter) -> np.dtype[Any]:
 
     xarray makes floats of integers with a fill value; here they keep their exact values, and a mask.
     """
-    stored = np.dtype(parameter.stored_dtype)
-    if stored.kind in "iub" and parameter.scale_factor is None and parameter.add_offset is None:
-        return stored.newbyteorder("=")
-    return np.dtype(parameter.dtype).newbyteorder("=")
+    packed = parameter.scale_factor is not None or parameter.add_offset is not None
+    return _decoded_dtype(parameter.stored_dtype, parameter.dtype, packed)
+
+
+@lru_cache(maxsize=256)
+def _decoded_dtype(stored: str, decoded: str, packed: bool) -> np.dtype[Any]:
+    exact = np.dtype(stored).kind in "iub" and not packed
+    return np.dtype(stored if exact else decoded).newbyteorder("=")
 
 
 class Range:

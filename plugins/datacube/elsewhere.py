@@ -55,20 +55,27 @@ def points(query: Position, locator: Locator) -> Points:
         _expect(known, query)
         once, places = distinct([cells[known]])
         made = _points_of(locator, once[0], x[known], y[known], known)
-        return replace(made, mixing=Mixing(places, weights[known]), distances=_how_far(locator, x[known], y[known]))
+        far = distances(locator, x[known], y[known], locator.hold(x[known], y[known]))
+        return replace(made, mixing=Mixing(places, weights[known]), distances=far)
     cells = locator.hold(x, y)
     known = np.flatnonzero(cells >= 0)
     _expect(known, query)
-    centre_x, centre_y = locator.centres(cells[known])
+    made = _points_of(locator, cells[known], *_centres(locator, cells[known], x[known], y[known]), known)
+    return replace(made, distances=distances(locator, x[known], y[known], cells[known]))
+
+
+def _centres(
+    locator: Locator, cells: Indices, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the centres of the cells that hold places, longitudes in the convention of these.
+
+    A centre that has no place in the CRS of the request (a pole, in Mercator's) is given as the place itself.
+    """
+    centre_x, centre_y = locator.centres(cells)
     if locator.request.geographic:
-        centre_x = turned(centre_x, x[known])
-    made = _points_of(locator, cells[known], centre_x, centre_y, known)
-    return replace(made, distances=distances(locator.request, x[known], y[known], centre_x, centre_y))
-
-
-def _how_far(locator: Locator, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far the centre of the nearest cell lies from each place."""
-    return distances(locator.request, x, y, *locator.centres(locator.hold(x, y)))
+        centre_x = turned(centre_x, x)
+    known = np.isfinite(centre_x) & np.isfinite(centre_y)
+    return np.where(known, centre_x, x), np.where(known, centre_y, y)
 
 
 def _expect(known: Indices, query: Position) -> None:
@@ -153,10 +160,9 @@ def _degrees(line: Line, request: Reference, pieces: int = 32) -> Line:
 
 
 def heart(query: Region, locator: Locator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the places that stand for an area too small to hold a centre: all of a box, one in a polygon, the points of
-    circles, the path of a corridor.
+    """Return the places that stand for an area too small to hold a centre, in the CRS of the request.
 
-    They are in the CRS of the request.
+    They are steps across all of a box, one place in a polygon, the points of circles, or steps along a corridor.
     """
     match query:
         case Area(geometry=geometry):
@@ -252,9 +258,7 @@ def tracks(query: Trajectory, locator: Locator, own: Own) -> Tracks:
     kept = np.concatenate([[True], (np.diff(states, axis=1) != 0).any(axis=0)]) & (states[1:] >= 0).all(axis=0)
     if not kept.any():
         raise NoDataError(f"the path lies {OUTSIDE}")
-    centre_x, centre_y = locator.centres(cells[kept])
-    if locator.request.geographic:
-        centre_x = turned(centre_x, at_x[kept])
+    centre_x, centre_y = _centres(locator, cells[kept], at_x[kept], at_y[kept])
     indexers = tuple(
         Indexer(dim, found[kept], axis.take(found[kept])) for (dim, axis), found in zip(own, others, strict=True)
     )

@@ -46,10 +46,19 @@ def longitude_cells(axis: Axis, longitudes: NDArray[np.float64]) -> tuple[Indice
         -1 where no cell contains the longitude; its centre means nothing.
     centres : ndarray of float64, shape (n,)
     """
-    west = float(lookup.cells(axis).min())
+    bounds = lookup.cells(axis)
+    west, east = float(bounds.min()), float(bounds.max())
+    most = float(lookup.tolerances(axis).max()) + 1e-6
     inside = longitudes - 360.0 * np.floor((longitudes - west) / 360.0)
+    indices, distances = _nearest(axis, inside)
+    found = [(indices, distances)]
     # A cell may end beyond a full turn, and the first one forgives a rounding to its west.
-    found = [_nearest(axis, inside + turn) for turn in (0.0, 360.0, -360.0)]
+    for turn in (360.0, -360.0):
+        again = np.flatnonzero((inside + turn >= west - most) & (inside + turn <= east + most))
+        if again.size:
+            other = np.full(longitudes.shape, -1, np.intp), np.full(longitudes.shape, np.inf)
+            other[0][again], other[1][again] = _nearest(axis, inside[again] + turn)
+            found.append(other)
     distances = np.stack([distance for _, distance in found])
     near = distances <= distances.min(axis=0) + 1e-9
     indices = np.where(near, np.stack([index for index, _ in found]), axis.size).min(axis=0)

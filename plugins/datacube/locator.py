@@ -57,6 +57,9 @@ class Locator(Protocol):
     def centres(self, cells: Indices) -> tuple[Floats, Floats]:
         """Return the centres of cells in the CRS of the request."""
 
+    def degrees(self, cells: Indices) -> tuple[Floats, Floats]:
+        """Return longitude and latitude of the centres of cells."""
+
     def candidates(self, box: Bounds) -> Indices:
         """Return, rising, all cells whose centre may lie in a box of the request's CRS, perhaps with others."""
 
@@ -103,8 +106,11 @@ class OnAxes:
 
     def centres(self, cells: Indices) -> tuple[Floats, Floats]:
         """Return the centres of cells in the CRS of the request."""
-        rows, columns = np.divmod(cells, self.x.size)
-        return transform(self.native, self.request, lookup.centres(self.x)[columns], lookup.centres(self.y)[rows])
+        return transform(self.native, self.request, *self._own(cells))
+
+    def degrees(self, cells: Indices) -> tuple[Floats, Floats]:
+        """Return longitude and latitude of the centres of cells."""
+        return transform(self.native, longitude_latitude(), *self._own(cells))
 
     def candidates(self, box: Bounds) -> Indices:
         """Return all cells of a small grid; of a large one those in the window around the box."""
@@ -131,6 +137,11 @@ class OnAxes:
             east = np.minimum(east, 360.0 - east)
         found = float(np.nanmax(east)), float(np.nanmax(north))
         return (found[0] or dx, found[1] or dy) if np.isfinite(found).all() else (dx, dy)
+
+    def _own(self, cells: Indices) -> tuple[Floats, Floats]:
+        """Return the centres of cells in the CRS of the grid."""
+        rows, columns = np.divmod(cells, self.x.size)
+        return lookup.centres(self.x)[columns], lookup.centres(self.y)[rows]
 
     def _native(self, x: Floats, y: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """Return places in the CRS of the grid, and whether they have a place there; the others become 0, 0."""
@@ -182,6 +193,10 @@ class OnMesh:
         """Return the centres of cells in the CRS of the request."""
         return transform(longitude_latitude(), self.request, *self.mesh.centres(cells))
 
+    def degrees(self, cells: Indices) -> tuple[Floats, Floats]:
+        """Return longitude and latitude of the centres of cells."""
+        return self.mesh.centres(cells)
+
     def candidates(self, box: Bounds) -> Indices:
         """Return all cells whose centre may lie in the box."""
         if self.request.geographic:
@@ -199,7 +214,7 @@ class OnMesh:
         lon = longitude[0] + np.array([0.0, step / max(math.cos(math.radians(latitude[0])), 0.01), 0.0])
         lat = np.clip(latitude[0] + np.array([0.0, 0.0, step if latitude[0] < 0 else -step]), -90.0, 90.0)
         to_x, to_y = transform(longitude_latitude(), self.request, lon, lat)
-        found = float(np.hypot(to_x[1] - to_x[0], to_y[1] - to_y[0])), float(np.hypot(to_x[2] - to_x[0], to_y[2] - to_y[0]))
+        found = np.hypot(to_x[1:] - to_x[0], to_y[1:] - to_y[0]).tolist()
         # At the edge of a projection neighbours may have no place, or the same one.
         east, north = (gap if math.isfinite(gap) and gap > 0.0 else 0.0 for gap in found)
         usual = step * METRES_OF_A_DEGREE
@@ -211,10 +226,9 @@ class OnMesh:
         return np.where(known, longitude, 0.0), np.where(known, latitude, 0.0), known
 
 
-def distances(request: Reference, x: Floats, y: Floats, centre_x: Floats, centre_y: Floats) -> Floats:
-    """Return the metres between places and centres, pair by pair, all in the CRS of the request."""
-    degrees = longitude_latitude()
-    return metres(*transform(request, degrees, x, y), *transform(request, degrees, centre_x, centre_y))
+def distances(locator: Locator, x: Floats, y: Floats, cells: Indices) -> Floats:
+    """Return the metres between places, in the CRS of the request, and the centres of cells, pair by pair."""
+    return metres(*transform(locator.request, longitude_latitude(), x, y), *locator.degrees(cells))
 
 
 def turned(longitudes: Floats, like: Floats | float) -> Floats:

@@ -100,6 +100,7 @@ def longitude_cell(axis: Axis, longitude: float) -> tuple[int, float] | None:
 
     Examples
     --------
+    >>> from plugins.datacube.axes import AxisKind
     >>> axis = Axis(AxisKind.X, "lon", np.arange(0.0, 360.0), units="degrees_east", cyclic=True)
     >>> longitude_cell(axis, -30.2)
     (330, -30.0)

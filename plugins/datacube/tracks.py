@@ -19,11 +19,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.datacube import lookup
 from plugins.datacube.axes import Axis
+from plugins.datacube.cells import Indices
+from plugins.datacube.cells import edges as edges_of
 from plugins.datacube.errors import TooLargeError
 from plugins.datacube.locate import cells_of, longitude_cells
-from plugins.datacube.lookup import Indices
 
 MAXIMUM_CROSSINGS: Final = 1_000_000
 """Edges of cells that the path of one query may cross."""
@@ -43,12 +43,15 @@ class Way:
 
     def edges(self) -> NDArray[Any]:
         """Return where cells begin and end, rising; of longitudes, on every turn that the path may reach."""
-        edges = np.unique(lookup.cells(self.axis))
+        edges = edges_of(self.axis)
         if not self.circular:
             return edges
         first = int(np.floor((self.values.min() - edges[-1]) / 360.0))
         last = int(np.ceil((self.values.max() - edges[0]) / 360.0))
-        return np.unique(edges + 360.0 * np.arange(first, last + 1)[:, None])
+        turned = (edges + 360.0 * np.arange(first, last + 1)[:, None]).reshape(-1)
+        if not bool((turned[1:] >= turned[:-1]).all()):
+            return np.unique(turned)
+        return np.asarray(turned[np.concatenate([[True], turned[1:] != turned[:-1]])])
 
     def at(self, vertex: Indices, fraction: NDArray[np.float64]) -> NDArray[Any]:
         """Return the position a fraction of the way from a vertex to the next one; exact at the vertex."""

@@ -49,7 +49,7 @@ def kept_times(axis: Axis, cube: Datacube) -> bytes | None:
     if not np.array_equal(whole.values[first : first + axis.size], axis.values):
         return None
     text = _text(whole)
-    return text and b"[" + text[_WIDTH * first : _WIDTH * (first + axis.size) - 1] + b"]"
+    return b"[" + text[_WIDTH * first : _WIDTH * (first + axis.size) - 1] + b"]" if text else None
 
 
 @OncePerAxis

@@ -13,14 +13,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from plugins.datacube.coverage import Values
-from plugins.datacube.slabs import SlabbedValues
+from plugins.datacube.coverage import ReadLater, Values
 
 BLOCK = 65_536
 """Values written at once: about 700 kB of text."""
 
 
-def data_type(values: Values | SlabbedValues) -> str:
+def data_type(values: Values) -> str:
     """Return ``float``, ``integer`` or ``string``, as CoverageJSON and its readers divide them."""
     kind = values.dtype.kind
     if kind == "f":
@@ -28,7 +27,7 @@ def data_type(values: Values | SlabbedValues) -> str:
     return "integer" if kind in "iub" else "string"
 
 
-def blocks(values: Values | SlabbedValues, size: int = BLOCK) -> Iterator[bytes]:
+def blocks(values: Values | ReadLater, size: int = BLOCK) -> Iterator[bytes]:
     """Yield the values in C order as JSON without brackets: ``1.5,null,2.0``, at most `size` values a block.
 
     Parameters
@@ -44,7 +43,7 @@ def blocks(values: Values | SlabbedValues, size: int = BLOCK) -> Iterator[bytes]
     >>> list(blocks(np.array([[0.1, np.nan], [1, 2]], np.float32), size=3))
     [b'0.1,null,1.0', b'2.0']
     """
-    if isinstance(values, SlabbedValues):
+    if isinstance(values, ReadLater):
         for slab in values.slabs():
             yield from blocks(slab, size)
         return

@@ -19,6 +19,7 @@ from plugins.datacube.errors import UnknownError
 from plugins.datacube.library import Library
 from plugins.datacube.limits import Limits
 from plugins.jobs.job import FINISHED, Job, JobRequest, State
+from plugins.jobs.outlook import Outlook
 from plugins.processes.registry import prepare
 from server.ogc.documents import not_modified
 from server.ogc.jobs import JobProblemError, JobService, failure_response, file_blocks, status_info
@@ -154,7 +155,8 @@ def answer_status(service: JobService, request: OgcRequest, job_id: str) -> OgcR
             return OgcResponse(204, {"Cache-Control": "no-store"})
         return failure_response(job, request)
     headers = {"Cache-Control": "no-store", "Retry-After": str(pause(job))}
-    return json_response(status_document(job, request.base), status=202, headers=headers)
+    told = service.store.outlook(job).get(job.id)
+    return json_response(status_document(job, request.base, told), status=202, headers=headers)
 
 
 def _data(service: JobService, request: OgcRequest, job: Job) -> OgcResponse:
@@ -183,9 +185,9 @@ def _data(service: JobService, request: OgcRequest, job: Job) -> OgcResponse:
     return OgcResponse(200, headers, file_blocks(path))
 
 
-def status_document(job: Job, urls: FrontUrls) -> dict[str, Any]:
+def status_document(job: Job, urls: FrontUrls, told: Outlook | None = None) -> dict[str, Any]:
     """Return where the job stands, with the address of the data as the first of its links."""
-    document = status_info(job, urls)
+    document = status_info(job, urls, told)
     address = {
         "rel": "item",
         "type": (job.options.get("answer") or {}).get("Content-Type", "application/octet-stream"),

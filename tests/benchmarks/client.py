@@ -3,7 +3,8 @@
 A program of its own, so that it takes no time of the server's interpreter: reads one `job` as JSON from its standard
 input, keeps so many connections busy for a bounded time and number of requests, and prints what it saw as JSON. The
 targets are asked in turn. Latency is from the last byte of the request handed to the socket to the last byte of the
-answer. The processor time is that of the server's process tree between the first request and the last.
+answer, ``first_ms`` to the first of its body. The processor time is that of the server's process tree between the first
+request and the last; ``own_rss_bytes`` is the memory of the process that answers, without those that run jobs.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Connection(asyncio.Protocol):
                 self.done.set_exception(error)
 
     def on_body(self, body: bytes) -> None:
+        if self.size == 0:
+            self.first = time.perf_counter()
         self.size += len(body)
 
     def on_message_complete(self) -> None:
@@ -59,7 +62,7 @@ class Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> tuple[int, int]:
         """Send a request; return the status and the size of the body."""
         assert self.transport is not None
-        self.parser, self.size = httptools.HttpResponseParser(self), 0
+        self.parser, self.size, self.first = httptools.HttpResponseParser(self), 0, 0.0
         self.done = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return await self.done
@@ -91,6 +94,7 @@ async def one(tree: list[psutil.Process], job: dict[str, Any]) -> dict[str, Any]
         for target in job["targets"]
     ]
     latencies: list[float] = []
+    waits: list[float] = []
     statuses: collections.Counter[str] = collections.Counter()
     sizes: dict[int, set[int]] = collections.defaultdict(set)
     turn = itertools.count()
@@ -115,18 +119,19 @@ async def one(tree: list[psutil.Process], job: dict[str, Any]) -> dict[str, Any]
                 connection = None
                 continue
             latencies.append(time.perf_counter() - before)
+            waits.append(connection.first - before)
             statuses[str(status)] += 1
             sizes[number].add(size)
         if connection is not None and connection.transport is not None:
             connection.transport.close()
 
-    peak = memory(tree)
+    peak, own = memory(tree), memory(tree[:1])
 
     async def watch() -> None:
-        nonlocal peak
+        nonlocal peak, own
         while True:
             await asyncio.sleep(0.2)
-            peak = max(peak, memory(tree))
+            peak, own = max(peak, memory(tree)), max(own, memory(tree[:1]))
 
     watcher = asyncio.create_task(watch())
     cpu = processor_time(tree)
@@ -142,8 +147,10 @@ async def one(tree: list[psutil.Process], job: dict[str, Any]) -> dict[str, Any]
         "rate": len(ordered) / elapsed,
         "p50_ms": 1000 * ordered[len(ordered) // 2] if ordered else None,
         "p95_ms": 1000 * ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))] if ordered else None,
+        "first_ms": 1000 * sorted(waits)[len(waits) // 2] if waits else None,
         "cpu_ms": 1000 * cpu / max(1, len(ordered)),
         "rss_bytes": max(peak, memory(tree)),
+        "own_rss_bytes": max(own, memory(tree[:1])),
         "statuses": dict(statuses),
         "bytes": sum(max(found) for found in sizes.values()) / max(1, len(sizes)),
         "steady": all(len(found) == 1 for found in sizes.values()),

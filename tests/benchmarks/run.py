@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import promises
 import servers
 import stores
 import table
@@ -49,9 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         running, absent = _start(stack, found, options)
         result = measure(running, absent, chosen, found, days, options)
+    if not options.only and not options.servers:
+        small = next(query for query in chosen if query.name == "point-day")
+        result["promises"] = promises.measure(options, found, small, _ask)
     result["minutes"] = (time.monotonic() - began) / 60
     result["versions"] = _versions(options.work, absent)
     print(table.render(result))
+    print("\n".join(["", *promises.render(result["promises"])] if "promises" in result else []))
     print(f"\nload at the end {os.getloadavg()[0]:.1f}; {result['minutes']:.1f} minutes; {result['versions']}")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
@@ -190,6 +195,13 @@ def _start(
             absent[name] = str(error)
             print(f"{name}: not measured: {error}", flush=True)
     return running, absent
+
+
+def _ask(server: servers.Server, targets: list[str], headers: dict[str, str], run: dict[str, float]) -> dict[str, Any]:
+    """Ask this server once as a run says, after a few requests that wake it."""
+    job = {"port": server.port, "pid": server.pid, "targets": targets, "headers": headers, "limit": 120}
+    waking = [{"concurrency": 2, "seconds": 0, "least": 4, "most": 4}] if run["most"] > 1 else []
+    return _program("client.py", {**job, "runs": [*waking, run]})[-1]
 
 
 def _program(name: str, job: dict[str, Any]) -> Any:

@@ -125,9 +125,15 @@ def versions(python: Path, packages: tuple[str, ...]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def isopleth(
-    root: Path, work: Path, found: Mapping[str, Path], name: str, cache: int, suffix: str = ""
+    root: Path,
+    work: Path,
+    found: Mapping[str, Path],
+    name: str,
+    cache: int,
+    suffix: str = "",
+    limits: Mapping[str, int] | None = None,
 ) -> Iterator[Server]:
-    """Run the server of the source tree `root` with a chunk cache of so many bytes."""
+    """Run the server of the source tree `root` with a chunk cache of so many bytes, perhaps with other limits."""
     folder = work / "servers" / name.replace(" ", "-")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -135,7 +141,7 @@ def isopleth(
     configuration = {
         "server": {"host": "127.0.0.1", "port": port},
         "data": str(folder / "data"),
-        "limits": {"chunk_cache": cache},
+        "limits": {"chunk_cache": cache, **(limits or {})},
         "datasets": {layout: {"href": str(path)} for layout, path in found.items()},
     }
     (folder / "config.yml").write_text(json.dumps(configuration))  # JSON is YAML

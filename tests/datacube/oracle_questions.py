@@ -6,11 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from pyproj import CRS, Transformer
-
-from oracle_answers import AREAS, Asked, Dimension, World
+from oracle_asked import AREAS, Asked, Dimension, World, request_of
 from oracle_cells import CRS84, RADIUS, Cloud, Lattice, is_geographic, move
-from oracle_worlds import HOUR, Chance, real, yes
+from oracle_stores import HOUR, Chance, real, yes
+from pyproj import CRS
 
 KINDS = ("position", "area", "cube", "radius", "trajectory", "corridor")
 SYSTEMS = {
@@ -71,10 +70,6 @@ def _in_a_crs(world: World, chance: Chance, asked: Asked, raw: dict[str, str], n
             asked.crs = CRS(raw["crs"])
 
 
-def request_of(asked: Asked) -> CRS:
-    return CRS84 if asked.crs is None else asked.crs
-
-
 def _place(world: World, chance: Chance, crs: CRS) -> tuple[float, float]:
     """Return a place near or on the data, in a CRS."""
     grid = world.grid
@@ -96,12 +91,12 @@ def _place(world: World, chance: Chance, crs: CRS) -> tuple[float, float]:
         lon, lat = {
             "globe": (real(chance, -360, 540, 900), real(chance, -90, 90, 180)),
             "pole": (real(chance, -180, 180, 8), chance.one([90.0, -90.0, 89.9, -89.9])),
-            "seam": (chance.one([180.0, -180.0, 179.9, -179.9, 0.0, 360.0]), at_y if grid.crs == CRS84 else 45.0),
+            "seam": (chance.one([180.0, -180.0, 179.9, -179.9, 0.0, 360.0]), at_y if same(grid.crs, CRS84) else 45.0),
         }[how]
         at_x, at_y = (float(part) for part in move(lon, np.clip(lat, -90, 90), CRS84, grid.crs))
         if not math.isfinite(at_x + at_y):
             at_x, at_y = float(x[cell]), float(y[cell])
-    if grid.crs == CRS84:
+    if same(grid.crs, CRS84):
         at_y = min(max(at_y, -90.0), 90.0)
     at_x, at_y = (float(part) for part in move(at_x, at_y, grid.crs, crs))
     if not math.isfinite(at_x + at_y) or abs(at_x) > 1e9 or abs(at_y) > 1e9:
@@ -345,6 +340,3 @@ def _levels(dimension: Dimension, chance: Chance) -> tuple[tuple[str, Any], str]
     if how == "list":
         return ("values", [first, second]), f"{first!r},{second!r}"
     return ("values", [first, first + 5.0]), f"R2/{first!r}/5"
-
-
-__all__ = ["KINDS", "Asked", "Transformer", "ask"]

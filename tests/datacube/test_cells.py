@@ -119,9 +119,7 @@ def test_an_interval_of_times_holds_the_steps_between_its_ends(data: st.DataObje
     axis = Axis(AxisKind.T, "time", values.astype(np.int64))
     ends = st.none() | st.tuples(st.sampled_from(values.tolist()), st.integers(-1, 1)).map(sum)
     low, high = data.draw(ends), data.draw(ends)
-    expected = [
-        n for n, t in enumerate(values.tolist()) if (low is None or t >= low) and (high is None or t <= high)
-    ]
+    expected = [n for n, t in enumerate(values.tolist()) if (low is None or t >= low) and (high is None or t <= high)]
     found = within(axis, low, high)
     assert found.tolist() == expected
     assert found.dtype == np.intp

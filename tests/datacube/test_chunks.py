@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from plugins.datacube.chunks import ChunkCache, ChunkKey
+from plugins.datacube.chunks import AbsentError, ChunkCache, ChunkKey, HeldChunks
 from plugins.datacube.errors import CancelledError, StorageError
 
 
@@ -161,3 +161,18 @@ def test_many_threads_over_a_small_cache() -> None:
     statistics = cache.statistics()
     assert statistics.bytes <= 500
     assert statistics.hits + statistics.misses + statistics.shared >= 6 * 200 * 4
+
+
+def test_what_is_held_is_given_and_nothing_is_loaded() -> None:
+    cache, load = ChunkCache(300), Loader()
+    cache.fetch([key(1), key(2), key(3)], load)
+    found = HeldChunks(cache).fetch([key(1), key(2)], load)
+    assert [int(found[key(n)][0]) for n in (1, 2)] == [1, 2]
+    with pytest.raises(AbsentError):
+        HeldChunks(cache).fetch([key(1), key(4)], load)
+    assert load.loaded == [1, 2, 3]
+    assert (cache.statistics().hits, cache.statistics().misses) == (2, 3)
+    # What was given counts as used.
+    cache.fetch([key(5)], load)
+    assert cache.holds([key(1), key(2)])
+    assert not cache.holds([key(3)])

@@ -28,6 +28,19 @@ def test_points_come_back_to_the_last_bit(points: list[tuple[float, float]]) -> 
     assert parse_points(text) == (tuple(points), None)
 
 
+@given(
+    st.tuples(*2 * [st.from_regex(r"\A-?[0-9]{1,3}(\.[0-9]{1,20})?\Z")]),
+    st.sampled_from(
+        ["POINT(%s %s)", "POINT ( %s  %s )", "POINT(%s\t%s)", "point(%s %s)", " POINT(%s %s)", "POINT Z(%s %s 1)"]
+    ),
+)
+def test_a_plain_point_is_read_as_geos_reads_it(numbers: tuple[str, str], spelling: str) -> None:
+    text = spelling % numbers
+    (found,), _ = parse_points(text, geographic=False)
+    expected = shapely.from_wkt(text)
+    assert [value.hex() for value in found] == [expected.x.hex(), expected.y.hex()]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

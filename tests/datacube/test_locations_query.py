@@ -121,10 +121,11 @@ def test_places_and_areas_are_answered_together_in_their_order(opened: OpenDatac
 
 
 coordinates = st.tuples(st.integers(-180, 180), st.integers(-90, 90))
+middles = st.tuples(st.integers(-180, 180), st.integers(-89, 89))
 
 
 @settings(max_examples=40, deadline=None)
-@given(places=st.lists(coordinates, min_size=1, max_size=8), areas=st.lists(coordinates, max_size=3), seed=st.randoms())
+@given(places=st.lists(coordinates, min_size=1, max_size=8), areas=st.lists(middles, max_size=3), seed=st.randoms())
 def test_any_mixture_has_the_values_of_each(
     opened: OpenDatacube, truth: xr.Dataset, places: Any, areas: Any, seed: Any
 ) -> None:

@@ -157,7 +157,9 @@ def test_names_of_wgs84(crs: str) -> None:
     assert parse_query("position", {**POINT, "crs": crs}, CUBE) == parse_query("position", POINT, CUBE)
 
 
-@pytest.mark.parametrize("crs", ["EPSG:999999", "", "wgs", "native", "EPSG:5773", "EPSG:4979", "http://example.com/crs"])
+@pytest.mark.parametrize(
+    "crs", ["EPSG:999999", "", "wgs", "native", "EPSG:5773", "EPSG:4979", "http://example.com/crs"]
+)
 def test_other_crs(crs: str) -> None:
     with pytest.raises(InvalidQueryError) as caught:
         parse_query("position", {**POINT, "crs": crs}, CUBE)
@@ -271,6 +273,4 @@ def test_errors_name_the_parameter(kind: str, raw: dict[str, str], parameter: st
 def test_an_unknown_parameter_is_told_what_there_is() -> None:
     with pytest.raises(InvalidQueryError) as caught:
         parse_query("position", {**POINT, "realization": "1"}, CUBE)
-    assert caught.value.valid == (
-        "coords, datetime, z, parameter-name, f, limit, crs, interpolation, number, product"
-    )
+    assert caught.value.valid == ("coords, datetime, z, parameter-name, f, limit, crs, interpolation, number, product")

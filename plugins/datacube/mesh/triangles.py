@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from plugins.datacube.errors import InvalidQueryError
 
@@ -37,7 +37,7 @@ class Triangles:
     neighbours: Numbers
     """shape (m, 3): the triangle across the edge opposite each corner."""
     start: Numbers
-    """shape (n,): one triangle at each centre; -1 where the centre has none."""
+    """shape (n,): one triangle at each centre, or at the nearest that has one."""
     usable: NDArray[np.bool_]
     """shape (m,): False where a triangle spans a gap, such as the side of the globe without centres."""
 
@@ -59,7 +59,7 @@ class Triangles:
         """
         at = self.start[nearest].copy()
         shares = np.zeros((len(places), 3))
-        walking = np.flatnonzero(at >= 0)
+        walking = np.arange(len(places))
         for _ in range(MAXIMUM_STEPS):
             if walking.size == 0:
                 break
@@ -71,7 +71,7 @@ class Triangles:
             at[walking] = self.neighbours[at[walking], worst[outside]]
         lost = np.zeros(len(places), bool)
         lost[walking] = True
-        lost |= (at < 0) | ~self.usable[at]
+        lost |= ~self.usable[at]
         corners = np.where(lost[:, None], -1, self.corners[at])
         shares = np.clip(shares, 0.0, None)
         total = shares.sum(axis=1, keepdims=True)
@@ -89,6 +89,21 @@ class Triangles:
         )
         size = np.abs(parts).sum(axis=1, keepdims=True)
         return np.asarray(parts / np.where(size > 0, size, 1.0))
+
+
+def _hull(vectors: Vectors) -> tuple[Vectors, ConvexHull]:
+    """Return the convex hull of centres, and the points that it is of.
+
+    That of a part of the globe, outside of which the middle of the Earth lies, is closed on its far side by a point
+    there. Around the globe such a point would lie among the centres.
+    """
+    inward = -vectors.mean(axis=0)
+    if (vectors @ inward).max() >= 0.0:
+        hull = ConvexHull(vectors)
+        if (hull.equations[:, 3] <= -_AT_THE_MIDDLE).all():
+            return vectors, hull
+    closed = np.vstack([vectors, inward / np.linalg.norm(inward)])
+    return closed, ConvexHull(closed)
 
 
 def triangulate(vectors: Vectors, longest: float) -> Triangles:
@@ -113,13 +128,7 @@ def triangulate(vectors: Vectors, longest: float) -> Triangles:
             "nearest",
         )
     try:
-        closed, hull = vectors, ConvexHull(vectors)
-        if (hull.equations[:, 3] > -_AT_THE_MIDDLE).any():
-            # The middle of the Earth is outside: the hull of a part of the globe is closed on its far side by a point
-            # there. Around the globe such a point would lie among the centres.
-            inward = -vectors.mean(axis=0)
-            closed = np.vstack([vectors, inward / np.linalg.norm(inward)])
-            hull = ConvexHull(closed)
+        closed, hull = _hull(vectors)
     except QhullError as error:
         raise InvalidQueryError(
             "interpolation", "interpolation: the cells lie on one line, linear is not possible", "nearest"
@@ -135,4 +144,8 @@ def triangulate(vectors: Vectors, longest: float) -> Triangles:
     usable = real & (np.max(edges, axis=0) <= longest)
     start = np.full(len(closed), -1, np.intp)
     start[corners.ravel()] = np.repeat(np.arange(len(corners)), 3)
+    # Of centres in one place (the overlapping columns of an ocean grid) only one has triangles.
+    left, placed = np.flatnonzero(start < 0), np.flatnonzero(start >= 0)
+    if left.size:
+        start[left] = start[placed[cKDTree(closed[placed]).query(closed[left])[1]]]
     return Triangles(closed, corners, neighbours, start[: len(vectors)], usable)
