@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-MOST_SECONDS: Final = 0.005
+MOST_SECONDS: Final = 0.003
 
 
 class Turns:

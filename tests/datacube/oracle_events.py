@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 from oracle_asked import Asked, Dimension, TooFineError, World, request_of
-from oracle_cells import CRS84, Cloud, Lattice, metres, move, same
+from oracle_cells import CRS84, Cloud, Grid, Lattice, is_geographic, metres, move, same
 from oracle_places import least_distance, least_gap, twins
 from oracle_selection import line_of
+from pyproj import CRS
 
 
 def events(world: World, asked: Asked, number: int, own: list[Dimension]) -> list[tuple[tuple[int, ...], bool]]:
@@ -122,6 +123,9 @@ def _events_by_steps(world, asked, line, along, own) -> list[tuple[tuple[int, ..
         begins = np.flatnonzero(np.append(True, (np.diff(states, axis=0) != 0).any(axis=1)))
         stops = np.append(begins[1:], steps + 1)
         for begin, stop in zip(begins.tolist(), stops.tolist(), strict=True):
+            if begin:
+                # A step may fall on a corner, and find any of the cells there.
+                found += [(state, False) for state in _around(grid, crs, x, y, states, begin)]
             state = tuple(int(part) for part in states[begin])
             if -1 in state:
                 continue
@@ -147,3 +151,16 @@ def _events_by_steps(world, asked, line, along, own) -> list[tuple[tuple[int, ..
             ends.append([(state, False) for state in states_of if -1 not in state])
         found = [*found[:before], *ends[0], *found[before:], *ends[1]]
     return found
+
+
+def _around(grid: Grid, crs: CRS, x, y, states, at: int) -> list[tuple[int, ...]]:
+    """Return the states that a path may touch between two steps."""
+    step = max(abs(x[at] - x[at - 1]), abs(y[at] - y[at - 1]))
+    middle = (x[at] + x[at - 1]) / 2, (y[at] + y[at - 1]) / 2
+    offsets = step * np.array(list(itertools.product((-1, 0, 1), repeat=2)))
+    at_x, at_y = middle[0] + offsets[:, 0], middle[1] + offsets[:, 1]
+    if is_geographic(crs):
+        at_y = np.clip(at_y, -90, 90)
+    cells = set(grid.hold(*move(at_x, at_y, crs, grid.crs)).tolist()) - {-1}
+    others = {tuple(int(part) for part in states[number][1:]) for number in (at - 1, at)}
+    return [(cell, *rest) for cell in sorted(cells) for rest in others if -1 not in rest]

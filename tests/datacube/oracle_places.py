@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from oracle_asked import Dimension
-from oracle_cells import CRS84, Cloud, Grid, Lattice, is_geographic, metres
+from oracle_cells import CRS84, Cloud, Grid, Lattice, is_geographic, metres, same
 from pyproj import CRS
 
 SEAM = 20_037_508.342789244

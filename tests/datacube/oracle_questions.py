@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from oracle_asked import AREAS, Asked, Dimension, World, request_of
-from oracle_cells import CRS84, RADIUS, Cloud, Lattice, is_geographic, move
+from oracle_cells import CRS84, RADIUS, Cloud, Lattice, is_geographic, move, same
 from oracle_stores import HOUR, Chance, real, yes
 from pyproj import CRS
 
