@@ -19,7 +19,7 @@ from plugins.datacube import lookup
 from plugins.datacube.axes import Axis
 from plugins.datacube.locate import cells_of, longitude_cells
 from plugins.datacube.lookup import Indices
-from plugins.datacube.membership import Bounds, metres
+from plugins.datacube.membership import Bounds, in_box, metres
 from plugins.datacube.mesh.mesh import Mesh
 from plugins.datacube.mixtures import combined, shares
 from plugins.datacube.reference import Reference, longitude_latitude, transform
@@ -150,6 +150,9 @@ class OnAxes:
         return np.where(known, own_x, 0.0), np.where(known, own_y, 0.0), known
 
     def _window(self, box: Bounds) -> Bounds | None:
+        """Return a box in the CRS of the grid that holds another one; None where its edges do not tell."""
+        if self._holds_own_pole(box):
+            return None
         edge = np.linspace(0.0, 1.0, 101)
         side, zero, one = edge, np.zeros_like(edge), np.ones_like(edge)
         along = np.concatenate([side, one, side, zero]) * (box.east - box.west) + box.west
@@ -159,6 +162,13 @@ class OnAxes:
             return None
         wide, high = float(np.ptp(x)) * WINDOW_MARGIN + 3 * _gap(self.x), np.ptp(y) * WINDOW_MARGIN + 3 * _gap(self.y)
         return Bounds(float(x.min()) - wide, float(y.min()) - high, float(x.max()) + wide, float(y.max()) + high)
+
+    def _holds_own_pole(self, box: Bounds) -> bool:
+        """Whether a pole of a rotated grid lies in a box: it is farther from the equator than all the edges."""
+        if not self.native.wkt.startswith(("GEOGCRS", "GEODCRS")):
+            return False
+        x, y = transform(self.native, self.request, np.zeros(2), np.array([90.0, -90.0]))
+        return bool(in_box(box, x, y, geographic=self.request.geographic).any())
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,8 +182,9 @@ def _half_diagonals(mesh: ScatteredMesh) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         least = np.fmin.reduce(ways, axis=0)
         ways[ways > 5.0 * least] = np.nan
-        farthest = np.fmax.reduce(ways, axis=0) / 2.0
-    flat = farthest.ravel()
+        farthest = np.fmax.reduce(ways, axis=0)
+    # Half the arc, not half the chord.
+    flat = 2.0 * np.sin(np.arcsin(np.clip(farthest.ravel() / 2.0, 0.0, 1.0)) / 2.0)
     lonely = ~np.isfinite(flat) & np.isfinite(mesh.longitude)
     flat[lonely] = np.nanmedian(flat) if np.isfinite(flat).any() else 0.0
     return np.asarray(flat)
